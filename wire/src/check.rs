@@ -1,9 +1,16 @@
 //! Health check scripts: `option tcp-check` rules and `option smtpchk`, without I/O.
 //!
 //! A [`Script`] is what the configuration declares, shared by every server of a backend. A
-//! [`Run`] (see `run`) walks it for one server: it says what to do next, and is told what happened.
+//! [`Run`] walks it for one server: it says what to do next, and is told what happened.
+
+mod run;
+mod smtp;
+mod texts;
 
 use std::net::IpAddr;
+
+pub use run::{Action, Event, Run};
+pub use texts::Verdict;
 
 /// The rules of a backend's health check, in order (haproxy-compat: `tcp-check`, CFG 4.2).
 ///
