@@ -1,1 +1,45 @@
-//! engine
+//! Posthouse's data plane: listeners, workers, sessions, backends, servers, checks, stick tables, logs.
+//!
+//! Start with [`Plane`], which owns it all, or with `session.rs`, which shows a connection's life. The
+//! pure cores (`balance`, `health`, `slots`, `stick`, `rate`) know no sockets and no clock.
+
+mod assign;
+pub mod backend;
+pub mod balance;
+mod check;
+pub mod clock;
+mod connect;
+pub mod controller;
+pub mod counters;
+mod end;
+pub mod frontend;
+pub mod health;
+mod listener;
+pub mod log;
+mod order;
+mod plane;
+mod prelude;
+pub mod process;
+pub mod queue;
+pub mod rate;
+mod relay;
+mod route;
+mod sample;
+mod schedule;
+pub mod server;
+mod session;
+pub mod slots;
+mod sock;
+pub mod stick;
+pub mod topology;
+mod wait;
+mod worker;
+
+pub use controller::Controller;
+pub use listener::open::{
+    BindError, abstract_unix as listen_abstract, group_id, unix as listen_unix, user_id,
+};
+pub use log::Level;
+pub use order::{Killer, SessionId, SessionReport, Which};
+pub use plane::{Bound, Options, Plane};
+pub use topology::{Proxy, Topology};

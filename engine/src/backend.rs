@@ -1,0 +1,94 @@
+//! A backend at run time: its servers, the selector that chooses among them, its queue and counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use config::model;
+
+use crate::balance::Selector;
+use crate::clock::Millis;
+use crate::counters::{Gauge, PerWorker, Total};
+use crate::queue::Queue;
+use crate::rate::Speed;
+use crate::server::{Server, Times};
+
+/// The half of a proxy that has servers, at run time.
+#[derive(Debug)]
+pub struct Backend {
+    /// Its servers, in the order they are written.
+    pub servers: Vec<Arc<Server>>,
+    /// Sessions now, waiting ones included.
+    pub sessions: Gauge,
+    /// What workers counted.
+    pub totals: PerWorker<BackendTotals>,
+    /// Sessions per second.
+    pub rate: Speed,
+    /// Averages and maxima of its sessions' times.
+    pub times: Times,
+    /// Slots of servers with a `maxconn`, and who waits for one.
+    pub queue: Queue,
+    /// Whom a new session gets: replaced as a whole by the controller.
+    pub selector: ArcSwap<Selector>,
+    /// Whether a server that is connected speaks first (its check expects a greeting).
+    pub(crate) speaks_first: bool,
+    last_session: AtomicU64,
+}
+
+/// What workers add up for a backend; per server numbers are with the servers.
+#[derive(Debug, Default)]
+pub struct BackendTotals {
+    /// Sessions (`stot`).
+    pub sessions: Total,
+    /// Bytes from clients (`bin`).
+    pub bytes_in: Total,
+    /// Bytes to clients (`bout`).
+    pub bytes_out: Total,
+    /// Connection attempts (`connect`).
+    pub connects: Total,
+    /// Sessions the balance algorithm placed (`lbtot`).
+    pub balanced: Total,
+    /// Sessions that found no server or lost their last attempt (`econ`).
+    pub connect_errors: Total,
+    /// Sessions their server broke (`eresp`).
+    pub response_errors: Total,
+    /// Attempts repeated (`wretr`).
+    pub retries: Total,
+    /// Sessions moved to another server (`wredis`).
+    pub redispatches: Total,
+    /// Transfers the client broke (`cli_abrt`).
+    pub client_aborts: Total,
+    /// Transfers a server broke (`srv_abrt`).
+    pub server_aborts: Total,
+}
+
+impl Backend {
+    pub(crate) fn new(conf: &model::Back, fullconn: u32, workers: usize) -> Self {
+        let servers: Vec<_> = conf
+            .servers
+            .iter()
+            .enumerate()
+            .map(|(index, server)| Arc::new(Server::new(server.clone(), index, workers)))
+            .collect();
+        Self {
+            selector: ArcSwap::from_pointee(Selector::empty()),
+            queue: Queue::new(conf, fullconn),
+            speaks_first: conf.check.expects_greeting(),
+            servers,
+            sessions: Gauge::default(),
+            totals: PerWorker::new(workers),
+            rate: Speed::default(),
+            times: Times::default(),
+            last_session: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn session_began(&self, now: Millis) {
+        self.last_session.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// When its last session was assigned.
+    pub fn last_session(&self) -> Option<Millis> {
+        self.last_session.load(Ordering::Relaxed).checked_sub(1)
+    }
+}

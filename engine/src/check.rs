@@ -1,0 +1,250 @@
+//! Health checks: one task per server on the control thread, driving the script of `wire::check`.
+//!
+//! A task owns its socket and its timing; what a result means is the controller's business, which also
+//! says when to check again. Times are those of haproxy-compat 3.4.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model::{Back, ProxyVersion, Server, ServerAddress};
+use tokio::time::{Instant, timeout, timeout_at};
+use wire::check::{Action, Connect, Event, Outcome, Run, Script};
+use wire::proxy::{self, Addresses};
+
+use crate::controller::Controller;
+
+mod stream;
+
+use self::stream::Stream;
+
+/// How long a server may take to answer the QUIT of a check that is already decided.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a check task needs to know; nothing of it changes.
+pub(crate) struct Subject {
+    /// Index of the proxy and of the server in it.
+    pub(crate) at: (usize, usize),
+    pub(crate) server: Server,
+    pub(crate) script: Arc<Script>,
+    pub(crate) limits: Limits,
+    pub(crate) bufsize: usize,
+}
+
+/// The times a check may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    inter: Duration,
+    connect: Option<Duration>,
+    check: Option<Duration>,
+}
+
+impl Limits {
+    pub(crate) fn new(server: &Server, back: &Back) -> Self {
+        let set = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
+        Self {
+            inter: server.inter,
+            connect: set(back.timeout_connect),
+            check: set(back.timeout_check),
+        }
+    }
+
+    /// Until when a connection must stand: without `timeout check` the whole check has `inter`.
+    fn for_connect(self, begun: Instant, now: Instant) -> Instant {
+        match self.check {
+            Some(_) => now + self.connect.map_or(self.inter, |connect| connect.min(self.inter)),
+            None => begun + self.inter,
+        }
+    }
+
+    /// Until when the script must be through after a connection stands.
+    fn for_script(self, begun: Instant, now: Instant) -> Instant {
+        self.check.map_or(begun + self.inter, |check| now + check)
+    }
+}
+
+/// Checks a server for as long as the process runs.
+pub(crate) async fn run(controller: Rc<RefCell<Controller>>, subject: Subject, first: Duration) {
+    let wake = controller.borrow().wake(subject.at);
+    let mut pause = first;
+    loop {
+        // A check that live traffic asked for does not wait for its turn.
+        let _ = timeout(pause, wake.notified()).await;
+        if !controller.borrow_mut().check_begins(subject.at) {
+            // Paused: in maintenance. Whoever ends the pause wakes us.
+            pause = subject.server.inter;
+            continue;
+        }
+        let begun = Instant::now();
+        let outcome = once(&subject, begun).await;
+        let took = begun.elapsed();
+        pause = controller.borrow_mut().check_ended(subject.at, outcome, took);
+    }
+}
+
+/// One check, from connect to verdict.
+async fn once(subject: &Subject, begun: Instant) -> Outcome {
+    let mut run = Run::new(&subject.script, subject.bufsize);
+    let mut stream: Option<Stream> = None;
+    let mut deadline = begun + subject.limits.inter;
+    let mut buffer = vec![0; 4096];
+    let mut action = run.begin();
+    loop {
+        action = match action {
+            Action::Connect(rule) => {
+                drop(stream.take());
+                deadline = subject.limits.for_connect(begun, Instant::now());
+                let event = match timeout_at(deadline, connect(subject, rule.as_ref())).await {
+                    Ok(Ok(connected)) => {
+                        stream = Some(connected);
+                        deadline = subject.limits.for_script(begun, Instant::now());
+                        Event::Connected
+                    }
+                    Ok(Err(error)) => Event::ConnectFailed(words(&error)),
+                    Err(_) => Event::TimedOut,
+                };
+                run.on(event)
+            }
+            Action::Send(data) => {
+                let event = match &mut stream {
+                    None => Event::Failed("not connected".into()),
+                    Some(stream) => match timeout_at(deadline, stream.write_all(&data)).await {
+                        Ok(Ok(())) => Event::Sent,
+                        Ok(Err(error)) => Event::Failed(words(&error)),
+                        Err(_) => Event::TimedOut,
+                    },
+                };
+                run.on(event)
+            }
+            Action::Receive => {
+                let event = match &mut stream {
+                    None => Event::Failed("not connected".into()),
+                    Some(stream) => match timeout_at(deadline, stream.read(&mut buffer)).await {
+                        Ok(Ok(0)) => Event::Eof,
+                        Ok(Ok(read)) => Event::Received(&buffer[..read]),
+                        Ok(Err(error)) => Event::Failed(words(&error)),
+                        Err(_) => Event::TimedOut,
+                    },
+                };
+                run.on(event)
+            }
+            Action::Finish(outcome) => {
+                if let Some(stream) = stream {
+                    tokio::task::spawn_local(part(stream, run.polite_end()));
+                }
+                return outcome;
+            }
+        };
+    }
+}
+
+/// Leaves as a mail client would: QUIT where the dialogue allows it, then reads to the end, so that
+/// closing is a FIN and not a reset. The verdict stands already; nobody waits for this.
+async fn part(mut stream: Stream, farewell: Option<&'static [u8]>) {
+    let leave = async {
+        if let Some(farewell) = farewell {
+            stream.write_all(farewell).await?;
+        } else {
+            stream.shutdown().await?;
+        }
+        let mut sink = [0; 512];
+        while stream.read(&mut sink).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Late or broken: the server has heard enough either way.
+    let _ = timeout(FAREWELL, leave).await;
+}
+
+/// Connects where the rule, the server's `addr`/`port` or its address says, and sends a PROXY header where
+/// one is expected.
+async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream> {
+    let server = &subject.server;
+    let mut stream = match target(server, rule) {
+        Target::Ip(address) => Stream::tcp(address, server.source).await?,
+        Target::Unix(path) => Stream::unix(path).await?,
+        Target::Abstract(name) => Stream::abstract_unix(name).await?,
+    };
+    let version = match rule {
+        // An explicit connect without `default` sends no header unless it asks for one.
+        Some(rule) if !rule.default => rule.send_proxy.then_some(ProxyVersion::V1),
+        _ => server.check_send_proxy,
+    };
+    if let Some(version) = version {
+        let mut header = Vec::new();
+        match version {
+            ProxyVersion::V1 => proxy::encode_v1(stream.addresses().as_ref(), &mut header),
+            ProxyVersion::V2 => proxy::encode_v2(None, &mut header),
+        }
+        stream.write_all(&header).await?;
+    }
+    Ok(stream)
+}
+
+/// Where a check goes.
+enum Target<'s> {
+    Ip(SocketAddr),
+    Unix(&'s std::path::Path),
+    Abstract(&'s [u8]),
+}
+
+fn target<'s>(server: &'s Server, rule: Option<&Connect>) -> Target<'s> {
+    let rule_port = rule.and_then(|rule| rule.port);
+    let rule_addr = rule.and_then(|rule| rule.addr);
+    let (own_addr, own_port) = match &server.address {
+        ServerAddress::Ip(address) => (Some(address.ip()), address.port()),
+        ServerAddress::IpRelative(ip, _) => (Some(*ip), 0),
+        ServerAddress::Unix(_) | ServerAddress::Abstract(_) => (None, 0),
+    };
+    match (rule_addr.or(server.check_addr).or(own_addr), &server.address) {
+        (Some(ip), _) => {
+            let port = rule_port.or(server.check_port).unwrap_or(own_port);
+            Target::Ip(SocketAddr::new(ip, port))
+        }
+        (None, ServerAddress::Unix(path)) => Target::Unix(path),
+        (None, ServerAddress::Abstract(name)) => Target::Abstract(name),
+        // The two that have an address were the first arm.
+        (None, _) => Target::Abstract(&[]),
+    }
+}
+
+/// An error as HAProxy words it: `ECONNREFUSED returned by OS (Connection refused)`.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let name = error.raw_os_error().and_then(|code| {
+        NAMES.iter().find(|(errno, _)| errno.raw_os_error() == code).map(|(_, name)| *name)
+    });
+    match name {
+        Some(name) => format!("{name} returned by OS ({text})"),
+        None => text.to_owned(),
+    }
+}
+
+/// Errors a check can meet, by name.
+const NAMES: &[(rustix::io::Errno, &str)] = &[
+    (rustix::io::Errno::CONNREFUSED, "ECONNREFUSED"),
+    (rustix::io::Errno::CONNRESET, "ECONNRESET"),
+    (rustix::io::Errno::CONNABORTED, "ECONNABORTED"),
+    (rustix::io::Errno::HOSTUNREACH, "EHOSTUNREACH"),
+    (rustix::io::Errno::NETUNREACH, "ENETUNREACH"),
+    (rustix::io::Errno::NETDOWN, "ENETDOWN"),
+    (rustix::io::Errno::TIMEDOUT, "ETIMEDOUT"),
+    (rustix::io::Errno::PIPE, "EPIPE"),
+    (rustix::io::Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
+    (rustix::io::Errno::ACCESS, "EACCES"),
+    (rustix::io::Errno::PERM, "EPERM"),
+    (rustix::io::Errno::NOENT, "ENOENT"),
+    (rustix::io::Errno::MFILE, "EMFILE"),
+    (rustix::io::Errno::NFILE, "ENFILE"),
+];
+
+impl Stream {
+    /// The connection's own addresses, as a check's PROXY v1 header tells them.
+    fn addresses(&self) -> Option<Addresses> {
+        let (source, destination) = self.ends()?;
+        Some(Addresses { source, destination })
+    }
+}

@@ -1,0 +1,96 @@
+//! A frontend's counters and limits, shared by the listeners of all workers.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::counters::{Gauge, PerWorker, Total};
+use crate::rate::Speed;
+
+/// The half of a proxy that takes connections, at run time.
+#[derive(Debug)]
+pub struct Frontend {
+    /// Sessions now.
+    pub sessions: Gauge,
+    /// What workers counted.
+    pub totals: PerWorker<FrontendTotals>,
+    /// Connections per second, before the connection rules.
+    pub connection_rate: Speed,
+    /// Sessions per second.
+    pub session_rate: Speed,
+    maxconn: AtomicU32,
+    paused: AtomicBool,
+    /// Wakes listeners that wait for room.
+    room: Notify,
+}
+
+/// What workers add up for a frontend.
+#[derive(Debug, Default)]
+pub struct FrontendTotals {
+    /// Connections accepted (`conn_tot`).
+    pub connections: Total,
+    /// Sessions (`stot`).
+    pub sessions: Total,
+    /// Bytes from clients (`bin`).
+    pub bytes_in: Total,
+    /// Bytes to clients (`bout`).
+    pub bytes_out: Total,
+    /// Connections refused by a rule (`dcon`).
+    pub denied_connections: Total,
+    /// Sessions refused by a rule (`dses`).
+    pub denied_sessions: Total,
+    /// Connections that ended before they were sessions: no or a bad PROXY header (`ereq`).
+    pub request_errors: Total,
+}
+
+impl Frontend {
+    pub(crate) fn new(maxconn: u32, workers: usize) -> Self {
+        Self {
+            sessions: Gauge::default(),
+            totals: PerWorker::new(workers),
+            connection_rate: Speed::default(),
+            session_rate: Speed::default(),
+            maxconn: AtomicU32::new(maxconn),
+            paused: AtomicBool::new(false),
+            room: Notify::new(),
+        }
+    }
+
+    /// The most sessions it takes at once (`slim`).
+    pub fn maxconn(&self) -> u32 {
+        self.maxconn.load(Ordering::Relaxed)
+    }
+
+    /// Whether another session may be taken now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sessions.get() < self.maxconn() && !self.is_paused()
+    }
+
+    /// Waits until a session ends, a limit is raised or the frontend is resumed.
+    pub(crate) async fn room(&self) {
+        let notified = self.room.notified();
+        if !self.has_room() {
+            notified.await;
+        }
+    }
+
+    /// A session has ended. Listeners are woken only when they can have been waiting.
+    pub(crate) fn leave(&self) {
+        if self.sessions.leave() + 1 >= self.maxconn() {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Whether SIGTTOU or `disable frontend` stopped it from accepting.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Stops or resumes accepting; connections wait in the kernel's backlog meanwhile.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+        if !paused {
+            self.room.notify_waiters();
+        }
+    }
+}

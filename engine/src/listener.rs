@@ -1,0 +1,90 @@
+//! Listening sockets: made before privileges are dropped, then one accept loop per worker and socket.
+//!
+//! Each worker has a TCP socket of its own for an address (`SO_REUSEPORT`), so the kernel spreads
+//! connections and workers share nothing; unix sockets and inherited ones are shared.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+
+use crate::clock::Clock;
+use crate::session::{Ingress, Peer, run};
+use crate::sock;
+use crate::topology::Proxy;
+use crate::worker::Worker;
+
+pub(crate) mod open;
+
+/// A bound socket of one worker.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// The frontend or listen.
+    pub(crate) proxy: Arc<Proxy>,
+    /// Its place among the frontend's binds.
+    pub(crate) bind: usize,
+    pub(crate) socket: OwnedFd,
+}
+
+/// How long accepting pauses when the process is out of descriptors or memory.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Connections taken before other tasks of the worker get their turn.
+const BATCH: usize = 64;
+
+/// Accepts for as long as the worker listens.
+pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedFd) {
+    let Ok(watched) = sock::watch(socket, Interest::READABLE) else { return };
+    let Some(front) = &ingress.proxy.front else { return };
+    loop {
+        while !front.has_room() {
+            front.room().await;
+        }
+        while !worker.process.has_room() {
+            worker.process.room().await;
+        }
+        let Ok(mut ready) = watched.readable().await else { return };
+        for _ in 0..BATCH {
+            if !front.has_room() || !worker.process.has_room() {
+                break;
+            }
+            match acceptfrom_with(&watched, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((socket, peer)) => begin(&worker, &ingress, socket, peer),
+                Err(Errno::AGAIN) => {
+                    ready.clear_ready();
+                    break;
+                }
+                // The client has gone while it waited.
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
+                Err(_) => {
+                    tokio::time::sleep(BACK_OFF).await;
+                    break;
+                }
+            }
+        }
+        drop(ready);
+        tokio::task::yield_now().await;
+    }
+}
+
+fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Option<SocketAddrAny>) {
+    let Some(front) = &ingress.proxy.front else { return };
+    let now = Clock::get().now();
+    worker.process.sessions.enter();
+    worker.process.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    worker.process.connection_rate.count(now);
+    front.sessions.enter();
+    front.totals.at(worker.id).connections.add(1);
+    front.connection_rate.count(now);
+    let peer = peer
+        .and_then(|peer| std::net::SocketAddr::try_from(peer).ok())
+        .map_or(Peer::Local, Peer::Ip);
+    if let Some(keepalive) = &ingress.front().keepalive {
+        sock::keep_alive(&socket, keepalive);
+    }
+    tokio::task::spawn_local(run(Rc::clone(worker), Rc::clone(ingress), socket, peer));
+}

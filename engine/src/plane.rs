@@ -1,0 +1,298 @@
+//! The data plane as a whole: bound, started, asked, stopped. The control thread owns it.
+//!
+//! Two steps, because between them the process gives up its privileges: [`Bound::bind`] makes the sockets,
+//! [`Bound::start`] the threads. From then on the control thread runs checks and the controller, the
+//! workers run sessions.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model::{Balance, Model};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+
+use crate::check::{self, Subject};
+use crate::clock::{Clock, Millis};
+use crate::controller::{Controller, Evidence};
+use crate::listener::open::{self, BindError};
+use crate::listener::Listener;
+use crate::log::{Level, Line, LogSink, Route};
+use crate::order::{Killer, Order, SessionReport, Which};
+use crate::process::Process;
+use crate::schedule;
+use crate::topology::Topology;
+use crate::worker::{self, Handle, Setup};
+
+/// What the command line decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The most client connections at once, where neither `-n` nor `maxconn` says so:
+    /// what the descriptor limit leaves room for.
+    pub maxconn: u32,
+    /// Nothing on standard error.
+    pub quiet: bool,
+}
+
+/// Sockets are bound, nothing runs yet.
+#[derive(Debug)]
+pub struct Bound {
+    topology: Arc<Topology>,
+    process: Arc<Process>,
+    listeners: Vec<Vec<Listener>>,
+    options: Options,
+}
+
+impl Bound {
+    /// Makes every listening socket of a model.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound.
+    pub fn bind(model: Arc<Model>, options: Options) -> Result<Self, BindError> {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let workers = model.global.nbthread.map_or(cores, usize::from).max(1);
+        let topology = Arc::new(Topology::build(&model, options.maxconn, workers));
+        let listeners = open::all(&topology, workers)?;
+        let process = Arc::new(Process::new(options.maxconn));
+        Ok(Self { topology, process, listeners, options })
+    }
+
+    /// Starts logs, checks and workers. Must be called on the control thread, inside its
+    /// `LocalRuntime`.
+    ///
+    /// # Errors
+    /// The system has no room for threads or descriptors.
+    pub fn start(self) -> std::io::Result<Rc<Plane>> {
+        Clock::get();
+        let log = LogSink::start(self.options.quiet)?;
+        let (evidence, reports) = unbounded_channel();
+        let heartbeat = heartbeat(&self.topology.model);
+        let controller = Controller::new(&self.topology, log.clone());
+        let mut workers = Vec::new();
+        for (id, listeners) in self.listeners.into_iter().enumerate() {
+            workers.push(worker::start(Setup {
+                id,
+                process: Arc::clone(&self.process),
+                topology: Arc::clone(&self.topology),
+                listeners,
+                log: log.clone(),
+                evidence: evidence.clone(),
+                heartbeat,
+            })?);
+        }
+        let plane = Rc::new(Plane {
+            topology: self.topology,
+            process: self.process,
+            controller: Rc::new(RefCell::new(controller)),
+            workers: RefCell::new(workers),
+            log,
+        });
+        plane.run_checks();
+        tokio::task::spawn_local(Rc::clone(&plane).listen_to_traffic(reports));
+        tokio::task::spawn_local(Rc::clone(&plane).beat());
+        Ok(plane)
+    }
+}
+
+/// How long the end of the process waits for its logs.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Plane {
+    topology: Arc<Topology>,
+    process: Arc<Process>,
+    controller: Rc<RefCell<Controller>>,
+    workers: RefCell<Vec<Handle>>,
+    log: LogSink,
+}
+
+impl Plane {
+    /// The proxies.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// The process's counters.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The one writer of server states. Never hold the borrow across an await.
+    pub fn controller(&self) -> &RefCell<Controller> {
+        &self.controller
+    }
+
+    /// Worker threads.
+    pub fn workers(&self) -> usize {
+        self.workers.borrow().len()
+    }
+
+    /// Log lines dropped so far.
+    pub fn dropped_logs(&self) -> u64 {
+        self.log.dropped()
+    }
+
+    /// Milliseconds since the process started.
+    pub fn now(&self) -> Millis {
+        Clock::get().now()
+    }
+
+    /// Every session of every worker.
+    pub async fn sessions(&self) -> Vec<SessionReport> {
+        let mut replies = Vec::new();
+        for worker in self.workers.borrow().iter() {
+            let (reply, answer) = oneshot::channel();
+            if worker.orders.send(Order::Sessions(reply)).is_ok() {
+                replies.push(answer);
+            }
+        }
+        let mut sessions = Vec::new();
+        for answer in replies {
+            sessions.extend(answer.await.unwrap_or_default());
+        }
+        sessions
+    }
+
+    /// Ends sessions; their log lines say who did it.
+    pub fn end_sessions(&self, which: &Which, killer: Killer) {
+        self.order(|| Order::EndSessions { which: which.clone(), ending: killer.ending() });
+        self.flush_endings();
+    }
+
+    /// Does what the controller has decided about sessions since it was last asked.
+    pub fn flush_endings(&self) {
+        let endings = self.controller.borrow_mut().take_endings();
+        for (which, killer) in endings {
+            self.order(|| Order::EndSessions { which: which.clone(), ending: killer.ending() });
+        }
+    }
+
+    fn order(&self, make: impl Fn() -> Order) {
+        for worker in self.workers.borrow().iter() {
+            // A worker that has ended has no sessions.
+            let _ = worker.orders.send(make());
+        }
+    }
+
+    /// Pauses (SIGTTOU) or resumes (SIGTTIN) all frontends.
+    pub fn pause(&self, paused: bool) {
+        for proxy in &self.topology.proxies {
+            if let Some(front) = &proxy.front {
+                front.pause(paused);
+                let word = if paused { "Paused" } else { "Resumed" };
+                self.announce(proxy.index, Level::Warning, format!("{word} frontend {}.", proxy.name()));
+            }
+        }
+    }
+
+    /// Begins a soft stop: listeners close, sessions go on.
+    pub fn stop_listening(&self) {
+        self.process.stop();
+        self.order(|| Order::StopListening);
+        for proxy in &self.topology.proxies {
+            let front = proxy.front.as_ref().map_or(0, |front| front.totals.sum(|t| &t.connections));
+            let back = proxy.back.as_ref().map_or(0, |back| back.totals.sum(|t| &t.sessions));
+            let text = format!(
+                "Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).",
+                proxy.name()
+            );
+            self.announce(proxy.index, Level::Warning, text);
+        }
+    }
+
+    /// Waits, after [`Self::stop_listening`], until the last session has ended.
+    pub async fn drained(&self) {
+        self.process.drained().await;
+    }
+
+    /// Ends the workers, with whatever sessions are left, and writes out the logs.
+    pub fn quit(&self) {
+        self.order(|| Order::Quit);
+        for worker in self.workers.borrow_mut().drain(..) {
+            if worker.thread.join().is_err() {
+                let text = "a worker thread had panicked".to_owned();
+                self.console(Level::Alert, text);
+            }
+        }
+        self.log.flush(LAST_WORDS);
+    }
+
+    /// Writes a line to a proxy's logs and to standard error.
+    fn announce(&self, proxy: usize, level: Level, text: String) {
+        let logger = Arc::clone(&self.topology.proxies[proxy].logger);
+        let at = Clock::get().now();
+        self.log.send(vec![Line { route: Route::Proxy(logger), level, at, text: text.clone() }]);
+        self.console(level, text);
+    }
+
+    /// Writes a line to standard error.
+    pub fn console(&self, level: Level, text: String) {
+        self.log.send(vec![Line { route: Route::Console, level, at: Clock::get().now(), text }]);
+    }
+
+    fn run_checks(&self) {
+        let model = &self.topology.model;
+        for (at, first) in schedule::first_checks(model) {
+            let (Some(back), bufsize) = (model.proxies[at.0].back.as_ref(), model.global.bufsize)
+            else {
+                continue;
+            };
+            let server = back.servers[at.1].clone();
+            let subject = Subject {
+                at,
+                limits: check::Limits::new(&server, back),
+                script: Arc::clone(&back.check),
+                server,
+                bufsize,
+            };
+            tokio::task::spawn_local(check::run(Rc::clone(&self.controller), subject, first));
+        }
+    }
+
+    /// Feeds the controller with what sessions saw.
+    async fn listen_to_traffic(self: Rc<Self>, mut reports: UnboundedReceiver<Evidence>) {
+        while let Some(evidence) = reports.recv().await {
+            self.controller.borrow_mut().evidence(&evidence);
+            self.flush_endings();
+        }
+    }
+
+    /// What the controller does by the clock: slow starts; and endings decided by checks.
+    async fn beat(self: Rc<Self>) {
+        let wake = self.controller.borrow().endings_wake();
+        loop {
+            let _ = tokio::time::timeout(Duration::from_secs(1), wake.notified()).await;
+            self.controller.borrow_mut().tick();
+            self.flush_endings();
+        }
+    }
+}
+
+/// How often deadlines are looked at: an eighth of the shortest timeout, at most once a second.
+fn heartbeat(model: &Model) -> Duration {
+    let fronts = model.proxies.iter().filter_map(|proxy| proxy.front.as_ref());
+    let backs = model.proxies.iter().filter_map(|proxy| proxy.back.as_ref());
+    let shortest = fronts
+        .flat_map(|f| [f.timeout_client, f.timeout_client_fin, f.timeout_client_hs])
+        .chain(backs.flat_map(|b| {
+            [
+                b.timeout_connect,
+                b.timeout_server,
+                b.timeout_server_fin,
+                b.timeout_queue,
+                b.timeout_tunnel,
+            ]
+        }))
+        .flatten()
+        .filter(|limit| !limit.is_zero())
+        .min()
+        .unwrap_or(Duration::MAX);
+    (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}
+
+/// Whether weights may change at run time (haproxy-compat 3.10).
+pub fn is_dynamic(balance: Balance) -> bool {
+    !matches!(balance, Balance::StaticRoundRobin | Balance::Source)
+}

@@ -1,0 +1,151 @@
+//! What comes before a backend is chosen: the counters of a new session, and the PROXY header.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use config::model::LogLines;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+use wire::proxy::{self, Header, Parsed};
+
+use crate::end::{Cause, Ending, Phase};
+use crate::log::{Level, Line, Route, line};
+use crate::sock;
+use crate::session::{Peer, Session};
+use crate::wait::{Stop, Ticket};
+use crate::worker::Worker;
+
+/// The client's socket, and what was read of it beyond a PROXY header.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) socket: OwnedFd,
+    pub(crate) early: Vec<u8>,
+}
+
+/// Turns an accepted connection into a session.
+pub(crate) async fn receive(
+    worker: &Worker,
+    ticket: &Ticket<'_>,
+    session: &mut Session,
+    socket: OwnedFd,
+) -> Result<Client, Ending> {
+    let mut client = Client { socket, early: Vec::new() };
+    if session.ingress.bind().accept_proxy {
+        client = accept_proxy(worker, ticket, session, client).await?;
+        ticket.note(session);
+    }
+    if let Some(front) = &session.ingress.proxy.front {
+        front.totals.at(worker.id).sessions.add(1);
+        front.session_rate.count(session.began);
+    }
+    worker.process.session_rate.count(session.began);
+    if session.ingress.front().log_lines == LogLines::Connect && session.ingress.proxy.logger.is_on() {
+        log(worker, session, Level::Info, line::connect(session, &client.socket));
+    }
+    Ok(client)
+}
+
+/// Reads the header that `accept-proxy` asks for (haproxy-proxy-protocol, section 2). It may come in
+/// pieces; it must come within `timeout client-hs`, by default `timeout client`.
+async fn accept_proxy(
+    worker: &Worker,
+    ticket: &Ticket<'_>,
+    session: &mut Session,
+    mut client: Client,
+) -> Result<Client, Ending> {
+    let front = session.ingress.front();
+    let limit = front.timeout_client_hs.or(front.timeout_client);
+    let read = ticket.wait(limit, read_header(worker, client.socket)).await;
+    let (socket, header, early) = match read {
+        Ok(Ok(read)) => read,
+        Ok(Err(refusal)) => return Err(refuse(worker, session, refusal)),
+        Err(Stop::Late) => return Err(refuse(worker, session, Refusal::late())),
+        Err(Stop::Ended(ending)) => return Err(ending),
+    };
+    client.socket = socket;
+    if let Header::Proxied(addresses) = header {
+        session.client = Peer::Ip(addresses.source);
+        session.destination = Some(addresses.destination);
+    }
+    client.early = early;
+    Ok(client)
+}
+
+/// Why there is no session; nothing was sent.
+struct Refusal {
+    text: String,
+    /// The client said nothing at all: `option dontlognull` keeps this out of the log.
+    null: bool,
+}
+
+impl Refusal {
+    fn late() -> Self {
+        Self { text: "Timeout while waiting for PROXY protocol header".into(), null: true }
+    }
+
+    fn closed(null: bool) -> Self {
+        Self { text: "Connection closed while waiting for PROXY protocol header".into(), null }
+    }
+}
+
+async fn read_header(
+    worker: &Worker,
+    socket: OwnedFd,
+) -> Result<(OwnedFd, Header, Vec<u8>), Refusal> {
+    let unwatchable = |error: std::io::Error| Refusal { text: error.to_string(), null: false };
+    let watched = sock::watch(socket, Interest::READABLE).map_err(unwatchable)?;
+    let mut got = Vec::new();
+    loop {
+        let mut ready = watched.readable().await.map_err(unwatchable)?;
+        let mut scratch = worker.scratch.borrow_mut();
+        match recv(&watched, &mut scratch[..], RecvFlags::empty()) {
+            Ok((0, _)) => return Err(Refusal::closed(got.is_empty())),
+            Ok((read, _)) => got.extend_from_slice(&scratch[..read]),
+            Err(rustix::io::Errno::AGAIN) => {
+                ready.clear_ready();
+                continue;
+            }
+            Err(_) => return Err(Refusal::closed(got.is_empty())),
+        }
+        drop(scratch);
+        match proxy::parse(&got) {
+            Ok(Parsed::Incomplete) => {}
+            Ok(Parsed::Complete { header, length }) => {
+                drop(ready);
+                let early = got.split_off(length);
+                return Ok((watched.into_inner(), header, early));
+            }
+            Err(error) => return Err(Refusal { text: error.to_string(), null: false }),
+        }
+    }
+}
+
+/// Counts and tells a connection that never was a session. The socket is already closed.
+fn refuse(worker: &Worker, session: &Session, refusal: Refusal) -> Ending {
+    let front = session.ingress.front();
+    if let Some(counters) = &session.ingress.proxy.front {
+        counters.totals.at(worker.id).request_errors.add(1);
+    }
+    if session.ingress.proxy.logger.is_on() && !(refusal.null && front.dontlognull) {
+        let level = if front.log_separate_errors { Level::Err } else { Level::Info };
+        log(worker, session, level, line::refused(session, &refusal.text));
+    }
+    Ending::new(Cause::Proxy, Phase::Request)
+}
+
+fn log(worker: &Worker, session: &Session, level: Level, text: String) {
+    worker.log.push(Line {
+        route: Route::Proxy(std::sync::Arc::clone(&session.ingress.proxy.logger)),
+        level,
+        at: session.began + u64::from(session.age()),
+        text,
+    });
+}
+
+/// The time a client still has while its server is chosen and connected: `timeout client` runs from
+/// the start (haproxy-compat 3.7).
+pub(crate) fn patience(session: &Session) -> Option<Duration> {
+    let limit = session.ingress.front().timeout_client.filter(|limit| !limit.is_zero())?;
+    let left = limit.saturating_sub(Duration::from_millis(u64::from(session.age())));
+    Some(left.max(Duration::from_millis(1)))
+}

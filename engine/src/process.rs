@@ -1,0 +1,96 @@
+//! What belongs to the process as a whole: its session limit and its counters.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::counters::Gauge;
+use crate::rate::Speed;
+
+/// Shared by all threads.
+#[derive(Debug)]
+pub struct Process {
+    /// Client connections now (`CurrConns`).
+    pub sessions: Gauge,
+    /// Client connections ever (`CumConns`).
+    pub connections: AtomicU64,
+    /// Connections per second.
+    pub connection_rate: Speed,
+    /// Sessions per second.
+    pub session_rate: Speed,
+    /// Bytes sent to clients (`TotalBytesOut`).
+    pub bytes_out: AtomicU64,
+    /// How often the limit was reached (`MaxconnReached`).
+    pub maxconn_reached: AtomicU64,
+    maxconn: AtomicU32,
+    stopping: AtomicBool,
+    room: Notify,
+    idle: Notify,
+}
+
+impl Process {
+    pub(crate) fn new(maxconn: u32) -> Self {
+        Self {
+            sessions: Gauge::default(),
+            connections: AtomicU64::new(0),
+            connection_rate: Speed::default(),
+            session_rate: Speed::default(),
+            bytes_out: AtomicU64::new(0),
+            maxconn_reached: AtomicU64::new(0),
+            maxconn: AtomicU32::new(maxconn),
+            stopping: AtomicBool::new(false),
+            room: Notify::new(),
+            idle: Notify::new(),
+        }
+    }
+
+    /// The most client connections at once (`Maxconn`).
+    pub fn maxconn(&self) -> u32 {
+        self.maxconn.load(Ordering::Relaxed)
+    }
+
+    /// Whether another connection may be taken now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sessions.get() < self.maxconn()
+    }
+
+    /// Waits until a session ends.
+    pub(crate) async fn room(&self) {
+        let notified = self.room.notified();
+        if !self.has_room() {
+            self.maxconn_reached.fetch_add(1, Ordering::Relaxed);
+            notified.await;
+        }
+    }
+
+    /// A session has ended.
+    pub(crate) fn leave(&self) {
+        let left = self.sessions.leave();
+        if left + 1 >= self.maxconn() {
+            self.room.notify_waiters();
+        }
+        if left == 0 && self.is_stopping() {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Whether a soft stop has begun (`Stopping`).
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits, after [`Self::stop`], until no session is left.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.sessions.get() == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! One direction of a row: read from one end, send to the other.
+//!
+//! Small transfers are copied through the worker's scratch buffer and sent at once, so a session holds
+//! a buffer only while its receiver is full. Past [`SPLICE_AFTER`] bytes a pipe carries them.
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::pipe::{SpliceFlags, splice};
+
+use super::end::{End, Pending};
+use super::pipe::PipePool;
+
+/// Bytes of one direction after which splice is cheaper than copying.
+const SPLICE_AFTER: u64 = 256 * 1024;
+
+/// Bytes a direction may move before other sessions get their turn.
+const BUDGET: usize = 1 << 20;
+
+/// What the rows of a worker share while they are pumped.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(super) scratch: Vec<u8>,
+    pub(super) pipes: PipePool,
+    pub(super) now: u32,
+}
+
+/// How far a direction got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Everything there was has gone.
+    Idle,
+    /// The budget is used up.
+    Again,
+    /// The sink takes no more for now.
+    Blocked,
+    /// Reading failed: the source reset or vanished.
+    SourceBroken,
+    /// Writing failed: the sink reset or vanished.
+    SinkBroken,
+}
+
+/// Moves bytes from `source` to `sink` until nothing is left, the sink is full or the budget is spent.
+pub(super) fn pump(source: &mut End, sink: &mut End, tools: &mut Tools) -> Flow {
+    let mut budget = BUDGET;
+    loop {
+        match flush(sink, tools) {
+            Ok(true) => {}
+            Ok(false) => return Flow::Blocked,
+            Err(_) => return Flow::SinkBroken,
+        }
+        if source.eof {
+            pass_end_on(source, sink);
+            return Flow::Idle;
+        }
+        if !source.readable {
+            return Flow::Idle;
+        }
+        if budget == 0 {
+            return Flow::Again;
+        }
+        let moved = if tools.pipes.enabled() && source.moved >= SPLICE_AFTER {
+            fill_pipe(source, sink, tools)
+        } else {
+            copy(source, sink, tools)
+        };
+        match moved {
+            Ok(0) => source.eof = true,
+            Ok(n) => {
+                budget = budget.saturating_sub(n);
+                source.moved += n as u64;
+                source.last = tools.now;
+            }
+            Err(Broken::Empty) => source.readable = false,
+            Err(Broken::Source) => return Flow::SourceBroken,
+            Err(Broken::Sink) => return Flow::SinkBroken,
+        }
+    }
+}
+
+/// Why a move brought nothing.
+enum Broken {
+    /// The source has nothing now.
+    Empty,
+    Source,
+    Sink,
+}
+
+/// Reads once and sends it on; what the sink does not take is kept for it. `Ok(0)`: the source ended.
+fn copy(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usize, Broken> {
+    let read = match recv(&source.socket, &mut tools.scratch[..], RecvFlags::empty()) {
+        Ok((read, _)) => read,
+        Err(Errno::AGAIN) => return Err(Broken::Empty),
+        Err(Errno::INTR) => return copy(source, sink, tools),
+        Err(_) => return Err(Broken::Source),
+    };
+    // A short read has drained the socket, unless an end or an error waits behind the bytes.
+    if read < tools.scratch.len() && !source.hangup {
+        source.readable = false;
+    }
+    let bytes = &tools.scratch[..read];
+    let sent = match send_some(sink, bytes) {
+        Ok(sent) => sent,
+        Err(_) => return Err(Broken::Sink),
+    };
+    if sent > 0 {
+        sink.last = tools.now;
+    }
+    if sent < read {
+        sink.pending =
+            Some(Box::new(Pending { bytes: bytes[sent..].to_vec(), ..Pending::default() }));
+    }
+    Ok(read)
+}
+
+/// Splices once into a pipe towards the sink; the caller flushes it. `Ok(0)`: the source ended.
+fn fill_pipe(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usize, Broken> {
+    let Some(mut pipe) = tools.pipes.take() else { return copy(source, sink, tools) };
+    let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+    let moved = splice(&source.socket, None, &pipe.write, None, PipePool::chunk(), flags);
+    if let Ok(filled @ 1..) = moved {
+        pipe.filled = filled;
+        sink.pending = Some(Box::new(Pending { pipe: Some(pipe), ..Pending::default() }));
+        return Ok(filled);
+    }
+    tools.pipes.give(pipe);
+    match moved {
+        Ok(_) => Ok(0),
+        Err(Errno::AGAIN) => Err(Broken::Empty),
+        Err(Errno::INTR) => fill_pipe(source, sink, tools),
+        // A kind of socket that cannot be spliced: copying always works.
+        Err(Errno::INVAL | Errno::NOSYS) => copy(source, sink, tools),
+        Err(_) => Err(Broken::Source),
+    }
+}
+
+/// Sends what waits for the sink; `true` when nothing is left.
+fn flush(sink: &mut End, tools: &mut Tools) -> Result<bool, Errno> {
+    let Some(mut pending) = sink.pending.take() else { return Ok(true) };
+    let mut left = true;
+    while left {
+        let sent = match &mut pending.pipe {
+            Some(pipe) => {
+                let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+                match splice(&pipe.read, None, &sink.socket, None, pipe.filled, flags) {
+                    Ok(sent) => {
+                        pipe.filled -= sent;
+                        left = pipe.filled > 0;
+                        sent
+                    }
+                    Err(Errno::AGAIN) => 0,
+                    Err(Errno::INTR) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            None => {
+                let sent = send_some(sink, &pending.bytes[pending.sent..])?;
+                pending.sent += sent;
+                left = pending.sent < pending.bytes.len();
+                sent
+            }
+        };
+        if sent > 0 {
+            sink.last = tools.now;
+        }
+        if left && sent == 0 {
+            sink.pending = Some(pending);
+            return Ok(false);
+        }
+    }
+    if let Some(pipe) = pending.pipe {
+        tools.pipes.give(pipe);
+    }
+    Ok(true)
+}
+
+/// Sends what the socket takes now; 0 when it takes nothing.
+fn send_some(sink: &End, bytes: &[u8]) -> Result<usize, Errno> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    loop {
+        match send(&sink.socket, bytes, SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Tells the sink that no more will come, once, when everything was sent. When the sink has ended too,
+/// closing says it.
+fn pass_end_on(source: &End, sink: &mut End) {
+    if source.eof && !sink.shut && !sink.eof {
+        sink.shut = true;
+        // ENOTCONN: the sink has reset; reading from it will tell.
+        let _ = shutdown(&sink.socket, Shutdown::Write);
+    }
+}

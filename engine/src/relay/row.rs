@@ -1,0 +1,174 @@
+//! A row: one relayed session.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::event::epoll::EventFlags;
+
+use super::end::{End, Legs};
+use super::pipe::PipePool;
+use super::pump::{self, Flow, Tools};
+use crate::clock::Millis;
+use crate::end::Ending;
+use crate::session::Session;
+
+/// The two sides of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Who connected to us.
+    Client = 0,
+    /// Whom we connected to.
+    Server = 1,
+}
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// What a pump leaves behind.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Nothing to do until an event comes.
+    Idle,
+    /// The budget of this turn is used up and bytes are left.
+    Again,
+    /// That side's send buffer is full and its writability is not watched yet.
+    Blocked(Side),
+    /// The session is over.
+    Ended(Ending),
+}
+
+/// A relayed session.
+#[derive(Debug)]
+pub(crate) struct Row {
+    session: Session,
+    ends: [End; 2],
+    generation: u32,
+}
+
+impl Row {
+    pub(super) fn new(session: Session, legs: Legs, generation: u32, now: Millis) -> Self {
+        let now = now as u32;
+        let mut server = End::new(legs.server, legs.to_server, now);
+        server.moved = legs.already_out + legs.to_client.len() as u64;
+        let mut client = End::new(legs.client, legs.to_client, now);
+        client.moved = session.early_bytes_in;
+        Self { session, ends: [client, server], generation }
+    }
+
+    pub(super) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    pub(super) fn socket(&self, side: Side) -> BorrowedFd<'_> {
+        self.ends[side as usize].socket.as_fd()
+    }
+
+    pub(super) fn wants_out(&self, side: Side) -> bool {
+        self.ends[side as usize].watches_out
+    }
+
+    pub(super) fn watched_out(&mut self, side: Side) {
+        self.ends[side as usize].watches_out = true;
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Bytes so far: from the client, from the server.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.ends[0].moved, self.ends[1].moved)
+    }
+
+    /// The session with its byte counts; the sockets close.
+    pub(super) fn into_session(self) -> Session {
+        let mut session = self.session;
+        session.bytes_in = self.ends[0].moved;
+        session.bytes_out = self.ends[1].moved;
+        session
+    }
+
+    /// Gives pipes back.
+    pub(super) fn recycle(&mut self, pipes: &mut PipePool) {
+        for end in &mut self.ends {
+            if let Some(pipe) = end.pending.take().and_then(|pending| pending.pipe) {
+                pipes.give(pipe);
+            }
+        }
+    }
+
+    /// Notes what the kernel reports of a side.
+    pub(super) fn note(&mut self, side: Side, flags: EventFlags) {
+        let end = &mut self.ends[side as usize];
+        let hangup = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR | EventFlags::PRI;
+        end.hangup |= flags.intersects(hangup);
+        end.readable |= flags.intersects(EventFlags::IN | hangup);
+    }
+
+    /// Moves bytes both ways as far as they go.
+    pub(super) fn pump(&mut self, tools: &mut Tools) -> Outcome {
+        let mut again = false;
+        let mut blocked = None;
+        for from in [Side::Server, Side::Client] {
+            let to = from.other();
+            let [client, server] = &mut self.ends;
+            let (source, sink) = match from {
+                Side::Client => (client, server),
+                Side::Server => (server, client),
+            };
+            match pump::pump(source, sink, tools) {
+                Flow::Idle => {}
+                Flow::Again => again = true,
+                Flow::Blocked => blocked = (!sink.watches_out).then_some(to).or(blocked),
+                Flow::SourceBroken => return Outcome::Ended(Ending::broken(from)),
+                Flow::SinkBroken => return Outcome::Ended(Ending::broken(to)),
+            }
+        }
+        let [client, server] = &self.ends;
+        let done = |end: &End, other: &End| end.eof && other.pending.is_none();
+        if done(client, server) && done(server, client) {
+            return Outcome::Ended(Ending::NORMAL);
+        }
+        match blocked {
+            // Both sides can be blocked at once; the second is asked for when the first is watched.
+            Some(side) => Outcome::Blocked(side),
+            None if again => Outcome::Again,
+            None => Outcome::Idle,
+        }
+    }
+
+    /// Which timeout has fired, if one has (haproxy-compat 3.11): a side is late when bytes are expected
+    /// from it, or wait to be taken by it, and nothing moved for its time.
+    pub(super) fn late(&self, now: u32) -> Option<Ending> {
+        let overdue = |side: Side| {
+            let (end, other) = (&self.ends[side as usize], &self.ends[side.other() as usize]);
+            let waited_for = end.pending.is_some() || (!end.eof && other.pending.is_none());
+            let limit = self.limit(side).filter(|_| waited_for)?;
+            let idle = Duration::from_millis(u64::from(now.wrapping_sub(end.last)));
+            idle.checked_sub(limit)
+        };
+        match (overdue(Side::Client), overdue(Side::Server)) {
+            (None, None) => None,
+            (Some(client), Some(server)) if server > client => Some(Ending::late(Side::Server)),
+            (Some(_), _) => Some(Ending::late(Side::Client)),
+            (None, Some(_)) => Some(Ending::late(Side::Server)),
+        }
+    }
+
+    fn limit(&self, side: Side) -> Option<Duration> {
+        let half_closed = self.ends.iter().any(|end| end.eof);
+        let limits = self.session.limits(side);
+        limits
+            .fin
+            .filter(|_| half_closed)
+            .or(limits.tunnel)
+            .or(limits.idle)
+            .filter(|limit| !limit.is_zero())
+    }
+}

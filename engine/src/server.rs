@@ -1,0 +1,117 @@
+//! A server as workers see it: counters they add to and the few facts they need to choose it.
+//!
+//! Its health lives with the controller alone; what workers need of it is mirrored in [`Standing`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use config::model;
+
+use crate::clock::Millis;
+use crate::counters::{Gauge, PerWorker, TimeAverage, Total};
+use crate::rate::Speed;
+
+/// A server of a backend.
+#[derive(Debug)]
+pub struct Server {
+    /// Its `server` line.
+    pub conf: model::Server,
+    /// Its place in the backend.
+    pub index: usize,
+    /// Sessions it serves now.
+    pub sessions: Gauge,
+    /// What workers counted.
+    pub totals: PerWorker<ServerTotals>,
+    /// Sessions per second.
+    pub rate: Speed,
+    /// Averages and maxima of its sessions' times.
+    pub times: Times,
+    last_session: AtomicU64,
+    standing: AtomicU8,
+}
+
+/// What workers add up for a server.
+#[derive(Debug, Default)]
+pub struct ServerTotals {
+    /// Sessions given to it (`stot`).
+    pub sessions: Total,
+    /// The same by the balance algorithm, not by a stick entry (`lbtot`).
+    pub balanced: Total,
+    /// Connection attempts (`connect`).
+    pub connects: Total,
+    /// Bytes from clients to it (`bin`).
+    pub bytes_in: Total,
+    /// Bytes from it to clients (`bout`).
+    pub bytes_out: Total,
+    /// Sessions whose connection to it failed for good (`econ`).
+    pub connect_errors: Total,
+    /// Sessions it broke after they were established (`eresp`).
+    pub response_errors: Total,
+    /// Attempts repeated on it (`wretr`).
+    pub retries: Total,
+    /// Sessions moved away from it (`wredis`).
+    pub redispatches: Total,
+    /// Transfers the client broke (`cli_abrt`).
+    pub client_aborts: Total,
+    /// Transfers the server broke (`srv_abrt`).
+    pub server_aborts: Total,
+}
+
+/// The four times of `show stat`: queue, connect, response, total.
+#[derive(Debug, Default)]
+pub struct Times {
+    /// `qtime`, `qtime_max`.
+    pub queue: TimeAverage,
+    /// `ctime`, `ctime_max`.
+    pub connect: TimeAverage,
+    /// `ttime`, `ttime_max`.
+    pub total: TimeAverage,
+}
+
+/// What the controller tells workers of a server, beside the selector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Standing {
+    /// Not to be used, not even by a stick entry: DOWN or in maintenance.
+    Out = 0,
+    /// Honoured by stick entries, whether or not the selector offers it.
+    In = 1,
+}
+
+impl Server {
+    pub(crate) fn new(conf: model::Server, index: usize, workers: usize) -> Self {
+        Self {
+            conf,
+            index,
+            sessions: Gauge::default(),
+            totals: PerWorker::new(workers),
+            rate: Speed::default(),
+            times: Times::default(),
+            last_session: AtomicU64::new(0),
+            standing: AtomicU8::new(Standing::In as u8),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.conf.name
+    }
+
+    /// Whether a stick entry that names it is honoured (haproxy-compat 3.9).
+    pub(crate) fn honours_stick(&self) -> bool {
+        self.standing.load(Ordering::Relaxed) == Standing::In as u8
+    }
+
+    pub(crate) fn set_standing(&self, standing: Standing) {
+        self.standing.store(standing as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_began(&self, now: Millis) {
+        self.last_session.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// When its last session was assigned.
+    pub fn last_session(&self) -> Option<Millis> {
+        self.last_session.load(Ordering::Relaxed).checked_sub(1)
+    }
+}

@@ -1,0 +1,181 @@
+//! A session's life on one screen.
+//!
+//! ```text
+//! listener  accepts                     -> run
+//! prelude   PROXY header                   |  async: while something is to be decided
+//! route     frontend -> backend            |
+//! assign    stick, balance, queue  <-.     |
+//! connect   dial, PROXY header  -----'     |
+//! relay     bytes, both ways               |  a row in the worker's table
+//! end       counters, slot, log line: exactly once
+//! ```
+//!
+//! [`Session`] is what is known of it, moved from stage to stage; whoever holds it owns its end.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model;
+
+use crate::clock::Clock;
+use crate::end::{self, Ending};
+use crate::relay::{Legs, Side};
+use crate::server::Server;
+use crate::topology::Proxy;
+use crate::wait::Ticket;
+use crate::worker::Worker;
+use crate::{assign, prelude, route};
+
+/// A listener as one worker sees it: everything a new session needs of it.
+#[derive(Debug)]
+pub(crate) struct Ingress {
+    /// The frontend or listen.
+    pub(crate) proxy: Arc<Proxy>,
+    /// Its place among the frontend's binds.
+    pub(crate) bind: usize,
+    /// Where its sessions go.
+    pub(crate) backend: Option<Arc<Proxy>>,
+}
+
+impl Ingress {
+    pub(crate) fn front(&self) -> &model::Front {
+        // An ingress is made from a bind line, so the proxy has a front half.
+        self.proxy.conf().front.as_ref().unwrap_or(&NO_FRONT)
+    }
+
+    pub(crate) fn bind(&self) -> &model::Bind {
+        &self.front().binds[self.bind]
+    }
+}
+
+static NO_FRONT: std::sync::LazyLock<model::Front> = std::sync::LazyLock::new(Default::default);
+
+/// Who a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// Over the network.
+    Ip(SocketAddr),
+    /// Over a unix socket.
+    Local,
+}
+
+/// What is known of a session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) ingress: Rc<Ingress>,
+    /// Who it says it is: the PROXY header's word, where one was accepted.
+    pub(crate) client: Peer,
+    /// The address the client connected to, where a PROXY header or a need for it has told.
+    pub(crate) destination: Option<SocketAddr>,
+    pub(crate) backend: Option<Arc<Proxy>>,
+    pub(crate) server: Option<Arc<Server>>,
+    /// The worker's number for it, and when it began (milliseconds of the process).
+    pub(crate) id: u32,
+    pub(crate) began: u64,
+    pub(crate) marks: Marks,
+    /// Bytes from the client and from the server; final when the session is.
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// Bytes of the client that were read before the relay (behind a PROXY header).
+    pub(crate) early_bytes_in: u64,
+    pub(crate) retries: u16,
+    /// Whether it was moved to another server on the way.
+    pub(crate) redispatched: bool,
+    /// How many waited before it: for its server, and for the backend.
+    pub(crate) queued_behind: (u32, u32),
+}
+
+/// How long each stage took, in milliseconds since the session began; `None`: not reached.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Marks {
+    /// A server and a slot on it were found.
+    pub(crate) assigned: Option<u32>,
+    /// The server was connected.
+    pub(crate) connected: Option<u32>,
+}
+
+/// The timeouts of one side of a session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits {
+    pub(crate) idle: Option<Duration>,
+    pub(crate) tunnel: Option<Duration>,
+    pub(crate) fin: Option<Duration>,
+}
+
+impl Session {
+    fn begin(worker: &Worker, ingress: Rc<Ingress>, client: Peer) -> Self {
+        Self {
+            ingress,
+            client,
+            destination: None,
+            backend: None,
+            server: None,
+            id: worker.next_session_id(),
+            began: Clock::get().now(),
+            marks: Marks::default(),
+            bytes_in: 0,
+            bytes_out: 0,
+            early_bytes_in: 0,
+            retries: 0,
+            redispatched: false,
+            queued_behind: (0, 0),
+        }
+    }
+
+    /// Milliseconds since it began.
+    pub(crate) fn age(&self) -> u32 {
+        (Clock::get().now() - self.began) as u32
+    }
+
+    /// The backend's section, once there is a backend.
+    pub(crate) fn back(&self) -> Option<&model::Back> {
+        self.backend.as_ref()?.conf().back.as_ref()
+    }
+
+    /// The timeouts that bound a side while it is relayed (CFG 4.2 `timeout ...`).
+    pub(crate) fn limits(&self, side: Side) -> Limits {
+        let back = self.back();
+        let tunnel = back.and_then(|back| back.timeout_tunnel);
+        match side {
+            Side::Client => {
+                let front = self.ingress.front();
+                Limits { idle: front.timeout_client, tunnel, fin: front.timeout_client_fin }
+            }
+            Side::Server => Limits {
+                idle: back.and_then(|back| back.timeout_server),
+                tunnel,
+                fin: back.and_then(|back| back.timeout_server_fin),
+            },
+        }
+    }
+}
+
+/// Lives a session from its accepted socket to the relay, or to its end.
+pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedFd, peer: Peer) {
+    let mut session = Session::begin(&worker, ingress, peer);
+    let ticket = Ticket::take(&worker, &session);
+    let ready = prepare(&worker, &ticket, &mut session, socket).await;
+    drop(ticket);
+    let ended = match ready {
+        Ok(legs) => worker.relay(session, legs),
+        Err(ending) => Some((session, ending)),
+    };
+    if let Some((session, ending)) = ended {
+        end::finish(&worker, session, ending);
+    }
+}
+
+/// Everything that is decided before bytes flow.
+async fn prepare(
+    worker: &Worker,
+    ticket: &Ticket<'_>,
+    session: &mut Session,
+    socket: OwnedFd,
+) -> Result<Legs, Ending> {
+    let client = prelude::receive(worker, ticket, session, socket).await?;
+    route::choose_backend(worker, session)?;
+    assign::find_server(worker, ticket, session, client).await
+}

@@ -1,0 +1,153 @@
+//! Waiting with a deadline, interruptible, without a timer or an allocation per session.
+//!
+//! A session that still waits for something holds a [`Ticket`]: a slot in the worker's list with its
+//! deadline and its waker. The worker's heartbeat wakes those that are late; `shutdown session` and
+//! `on-marked-down` wake those they end. `show sess` reads the list.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::clock::{Clock, Millis};
+use crate::end::Ending;
+use crate::server::Server;
+use crate::session::{Ingress, Peer, Session};
+use crate::topology::Proxy;
+use crate::worker::Worker;
+
+/// Why a wait ended without what it waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stop {
+    /// The deadline has passed.
+    Late,
+    /// An operator or the controller ended the session.
+    Ended(Ending),
+}
+
+/// A session that is not relayed yet.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: u32,
+    pub(crate) ingress: Rc<Ingress>,
+    pub(crate) client: Peer,
+    pub(crate) began: Millis,
+    pub(crate) backend: Option<Arc<Proxy>>,
+    pub(crate) server: Option<Arc<Server>>,
+    deadline: Option<Millis>,
+    stop: Option<Stop>,
+    waker: Option<Waker>,
+}
+
+/// A worker's list of them.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingRoom(RefCell<Slab<Waiting>>);
+
+impl WaitingRoom {
+    /// Wakes those whose deadline has passed.
+    pub(crate) fn sweep(&self, now: Millis) {
+        self.stop_where(|waiting| {
+            waiting.deadline.is_some_and(|deadline| now >= deadline).then_some(Stop::Late)
+        });
+    }
+
+    /// Ends those that `cause` names a reason for.
+    pub(crate) fn stop_where(&self, cause: impl Fn(&Waiting) -> Option<Stop>) {
+        for (_, waiting) in self.0.borrow_mut().iter_mut() {
+            if let Some(stop) = cause(waiting) {
+                waiting.stop = Some(stop);
+                if let Some(waker) = waiting.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+
+    /// Calls `visit` for each.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&Waiting)) {
+        self.0.borrow().iter().for_each(|(_, waiting)| visit(waiting));
+    }
+}
+
+/// A session's place in the list; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket<'w> {
+    room: &'w WaitingRoom,
+    key: usize,
+}
+
+impl<'w> Ticket<'w> {
+    pub(crate) fn take(worker: &'w Worker, session: &Session) -> Self {
+        let room = &worker.waiting;
+        let key = room.0.borrow_mut().insert(Waiting {
+            id: session.id,
+            ingress: Rc::clone(&session.ingress),
+            client: session.client,
+            began: session.began,
+            backend: None,
+            server: None,
+            deadline: None,
+            stop: None,
+            waker: None,
+        });
+        Self { room, key }
+    }
+
+    /// Lets `show sess` and those who end sessions know where it is going.
+    pub(crate) fn note(&self, session: &Session) {
+        if let Some(waiting) = self.room.0.borrow_mut().get_mut(self.key) {
+            waiting.client = session.client;
+            waiting.backend.clone_from(&session.backend);
+            waiting.server.clone_from(&session.server);
+        }
+    }
+
+    /// Waits for `future`, at most for `limit`. A zero limit is none, as in the configuration.
+    pub(crate) async fn wait<T>(
+        &self,
+        limit: Option<Duration>,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        let limit = limit.filter(|limit| !limit.is_zero());
+        let deadline = limit.map(|limit| Clock::get().now() + limit.as_millis() as Millis);
+        self.with(|waiting| waiting.deadline = deadline);
+        let mut future = pin!(future);
+        let result = poll_fn(|context| {
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Ok(value));
+            }
+            self.with(|waiting| match waiting.stop {
+                Some(stop) => Poll::Ready(Err(stop)),
+                None => {
+                    waiting.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            })
+        })
+        .await;
+        self.with(|waiting| {
+            waiting.deadline = None;
+            waiting.waker = None;
+            if let Some(Stop::Late) = waiting.stop {
+                waiting.stop = None;
+            }
+        });
+        result
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&mut Waiting) -> T) -> T {
+        // The slot is ours until the ticket is dropped.
+        use_it(&mut self.room.0.borrow_mut()[self.key])
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.room.0.borrow_mut().remove(self.key);
+    }
+}

@@ -1,0 +1,221 @@
+//! A worker: a thread with its own runtime, its own listeners, its own relay table.
+//!
+//! Nothing of it is shared but counters and the topology. Others reach it by message.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::runtime::LocalOptions;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::clock::Clock;
+use crate::controller::Evidence;
+use crate::end::{self, Ending};
+use crate::listener::{Listener, accept_loop};
+use crate::log::{LogBuffer, LogSink};
+use crate::order::{Order, SessionView};
+use crate::process::Process;
+use crate::relay::{Legs, Relay, Turn};
+use crate::sock;
+use crate::session::{Ingress, Session};
+use crate::topology::Topology;
+use crate::wait::{Stop, WaitingRoom};
+
+/// What the tasks of a worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: usize,
+    pub(crate) process: Arc<Process>,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) log: LogBuffer,
+    pub(crate) waiting: WaitingRoom,
+    /// Where bytes land that are passed on or parsed before the task waits again.
+    pub(crate) scratch: RefCell<Vec<u8>>,
+    relay: RefCell<Relay>,
+    sessions: Cell<u32>,
+    evidence: UnboundedSender<Evidence>,
+}
+
+/// What a worker is started with.
+pub(crate) struct Setup {
+    pub(crate) id: usize,
+    pub(crate) process: Arc<Process>,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) log: LogSink,
+    pub(crate) evidence: UnboundedSender<Evidence>,
+    /// How often deadlines are looked at.
+    pub(crate) heartbeat: Duration,
+}
+
+/// The way to a running worker.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) orders: UnboundedSender<Order>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+/// Starts a worker's thread, and waits until it stands.
+pub(crate) fn start(setup: Setup) -> std::io::Result<Handle> {
+    let (orders, inbox) = unbounded_channel();
+    let name = format!("worker {}", setup.id + 1);
+    let (stands, answer) = std::sync::mpsc::sync_channel(1);
+    let run = move || {
+        let made = Relay::new(!setup.topology.model.global.nosplice).and_then(|relay| {
+            let epoll = relay.descriptor()?;
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_all().build_local(LocalOptions::default())?;
+            Ok((relay, epoll, runtime))
+        });
+        // Whoever starts us waits for this word.
+        match made {
+            Ok((relay, epoll, runtime)) => {
+                let _ = stands.send(Ok(()));
+                runtime.block_on(work(setup, relay, epoll, inbox));
+            }
+            Err(error) => drop(stands.send(Err(error))),
+        }
+    };
+    let thread = std::thread::Builder::new().name(name).spawn(run)?;
+    answer.recv().map_err(std::io::Error::other)??;
+    Ok(Handle { orders, thread })
+}
+
+async fn work(setup: Setup, relay: Relay, epoll: OwnedFd, inbox: UnboundedReceiver<Order>) {
+    let worker = Rc::new(Worker {
+        id: setup.id,
+        process: setup.process,
+        topology: setup.topology,
+        log: LogBuffer::new(setup.log),
+        waiting: WaitingRoom::default(),
+        scratch: RefCell::new(vec![0; 16 * 1024]),
+        relay: RefCell::new(relay),
+        sessions: Cell::new(0),
+        evidence: setup.evidence,
+    });
+    let accepting: Vec<_> = setup
+        .listeners
+        .into_iter()
+        .map(|listener| {
+            let ingress = Rc::new(worker.ingress(&listener));
+            tokio::task::spawn_local(accept_loop(Rc::clone(&worker), ingress, listener.socket))
+        })
+        .collect();
+    let logging = Rc::clone(&worker);
+    tokio::task::spawn_local(async move { logging.log.run().await });
+    tokio::task::spawn_local(relay_loop(Rc::clone(&worker), epoll));
+    tokio::task::spawn_local(heartbeat(Rc::clone(&worker), setup.heartbeat));
+    obey(&worker, inbox, accepting).await;
+    worker.log.flush();
+}
+
+impl Worker {
+    fn ingress(&self, listener: &Listener) -> Ingress {
+        let conf = listener.proxy.conf();
+        let own = conf.back.as_ref().map(|_| listener.proxy.index);
+        let target = conf.front.as_ref().and_then(|front| front.default_backend).or(own);
+        Ingress {
+            proxy: Arc::clone(&listener.proxy),
+            bind: listener.bind,
+            backend: target.and_then(|index| self.topology.proxies.get(index).cloned()),
+        }
+    }
+
+    pub(crate) fn next_session_id(&self) -> u32 {
+        let id = self.sessions.get().wrapping_add(1);
+        self.sessions.set(id);
+        id
+    }
+
+    /// Hands a session to the relay; it comes back when the system has no room for its descriptors.
+    pub(crate) fn relay(&self, session: Session, legs: Legs) -> Option<(Session, Ending)> {
+        let entered = self.relay.borrow_mut().enter(session, legs, Clock::get().now());
+        entered.err().map(|session| (*session, Ending::RESOURCE))
+    }
+
+    /// Tells the controller what a session saw of a server.
+    pub(crate) fn report(&self, evidence: Evidence) {
+        // The controller outlives the workers; at the very end nobody needs the evidence.
+        let _ = self.evidence.send(evidence);
+    }
+
+    /// Ends sessions, waiting or relayed, for which `cause` names an ending.
+    fn end_where(&self, cause: impl Fn(&SessionView<'_>) -> Option<Ending>) {
+        self.waiting.stop_where(|waiting| cause(&SessionView::of_waiting(waiting)).map(Stop::Ended));
+        let mut ended = Vec::new();
+        self.relay
+            .borrow_mut()
+            .end_where(&mut ended, |session| cause(&SessionView::of_session(session)));
+        self.finish(&mut ended);
+    }
+
+    fn finish(&self, ended: &mut Vec<(Session, Ending)>) {
+        for (session, ending) in ended.drain(..) {
+            end::finish(self, session, ending);
+        }
+    }
+}
+
+/// Runs the relay table whenever its epoll instance has something.
+async fn relay_loop(worker: Rc<Worker>, epoll: OwnedFd) {
+    let Ok(watched) = sock::watch(epoll, Interest::READABLE) else { return };
+    let mut ended = Vec::new();
+    loop {
+        let Ok(mut ready) = watched.readable().await else { return };
+        let turn = worker.relay.borrow_mut().turn(Clock::get().now(), &mut ended);
+        if turn == Turn::Drained {
+            ready.clear_ready();
+        }
+        drop(ready);
+        worker.finish(&mut ended);
+        if turn == Turn::More {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Looks at deadlines.
+async fn heartbeat(worker: Rc<Worker>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ended = Vec::new();
+    loop {
+        ticks.tick().await;
+        let now = Clock::get().now();
+        worker.waiting.sweep(now);
+        worker.relay.borrow_mut().sweep(now, &mut ended);
+        worker.finish(&mut ended);
+    }
+}
+
+/// Does what others ask of the worker until it is told to end.
+async fn obey(
+    worker: &Worker,
+    mut inbox: UnboundedReceiver<Order>,
+    mut accepting: Vec<tokio::task::JoinHandle<()>>,
+) {
+    while let Some(order) = inbox.recv().await {
+        match order {
+            Order::StopListening => accepting.drain(..).for_each(|task| task.abort()),
+            Order::Sessions(reply) => {
+                let mut rows = Vec::new();
+                worker.waiting.each(|waiting| {
+                    rows.push(SessionView::of_waiting(waiting).report(worker.id));
+                });
+                for row in worker.relay.borrow().rows() {
+                    rows.push(SessionView::of_row(row).report(worker.id));
+                }
+                let _ = reply.send(rows);
+            }
+            Order::EndSessions { which, ending } => {
+                worker.end_where(|view| which.matches(worker.id, view).then_some(ending));
+            }
+            Order::Quit => return,
+        }
+    }
+}
