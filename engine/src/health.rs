@@ -12,13 +12,13 @@ pub mod lines;
 mod status;
 #[cfg(test)]
 mod tests;
-mod weights;
+mod weight;
 
 use bitflags::bitflags;
 use config::model::{OnError, Server};
 use wire::check::{Outcome, Status, Verdict};
 
-pub use self::weights::WeightError;
+pub use self::weight::WeightError;
 
 bitflags! {
     /// What operators and the configuration ask of a server: `srv_admin_state` of `show servers state`.

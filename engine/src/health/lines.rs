@@ -8,30 +8,39 @@ use std::fmt::Write;
 use wire::check::Verdict;
 
 use super::{Cause, Change, Report};
-use crate::log::Level;
 
-/// What a line tells beside the change.
+/// Syslog severity (RFC 5424 6.2.1) of these lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Severity {
+    /// No server is left.
+    Emerg = 0,
+    /// A server went DOWN.
+    Alert = 1,
+    /// Everything else.
+    Notice = 5,
+}
+
+/// The server a line is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct Subject<'a> {
     /// The backend's name.
-    pub backend: &'a str,
+    pub proxy: &'a str,
     /// The server's name.
     pub server: &'a str,
     /// `backup`.
-    pub is_backup: bool,
+    pub backup: bool,
     /// `option log-health-checks`: the check is told in a line of its own.
     pub log_health_checks: bool,
-    /// How things stand after the change.
-    pub counts: Counts,
 }
 
-/// How many are left.
+/// How things stand after the change.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
+pub struct Standing {
     /// Usable servers that are not backups.
-    pub active: u32,
+    pub actives: usize,
     /// Usable backups.
-    pub backup: u32,
+    pub backups: usize,
     /// Sessions the server has.
     pub sessions: u32,
     /// Waiting sessions that were sent elsewhere.
@@ -40,81 +49,96 @@ pub struct Counts {
     pub queued: u32,
 }
 
+/// A line for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How grave it is.
+    pub severity: Severity,
+    /// Without header and end of line.
+    pub text: String,
+}
+
 /// The line of a change; `None` for what is not told.
-pub fn line(change: &Change, scene: &Scene<'_>) -> Option<(Level, String)> {
-    let expected = |expected: bool| if expected { Level::Notice } else { Level::Alert };
-    let told = match change {
+pub fn line(subject: Subject<'_>, change: &Change, standing: Standing) -> Option<Line> {
+    let expected = |expected: bool| if expected { Severity::Notice } else { Severity::Alert };
+    let (severity, text) = match change {
         Change::Checked(detail) => {
-            if !scene.log_health_checks {
+            if !subject.log_health_checks {
                 return None;
             }
-            (Level::Notice, checked(scene, &detail.report, &detail.fraction))
+            (Severity::Notice, checked(subject, &detail.report, &detail.fraction))
         }
         Change::WentDown { cause, expected: quiet } => {
-            let text = format!("is DOWN{}{}", why(scene, cause), left(scene.counts));
-            (expected(*quiet), about(scene, &text))
+            let text = format!("is DOWN{}{}", why(subject, cause), left(standing));
+            (expected(*quiet), about(subject, &text))
         }
         Change::WentUp { cause } => {
-            let text = format!("is UP{}{}", why(scene, cause), online(scene.counts));
-            (Level::Notice, about(scene, &text))
+            let text = format!("is UP{}{}", why(subject, cause), online(standing));
+            (Severity::Notice, about(subject, &text))
         }
         Change::Stopping { cause } => {
-            let text = format!("is stopping{}{}", why(scene, cause), online(scene.counts));
-            (Level::Notice, about(scene, &text))
+            let text = format!("is stopping{}{}", why(subject, cause), online(standing));
+            (Severity::Notice, about(subject, &text))
         }
         Change::EnteredMaint { was_up: true, expected: quiet } => {
-            let text = format!("is going DOWN for maintenance{}", left(scene.counts));
-            (expected(*quiet), about(scene, &text))
+            let text = format!("is going DOWN for maintenance{}", left(standing));
+            (expected(*quiet), about(subject, &text))
         }
         Change::EnteredMaint { was_up: false, .. } => {
-            (Level::Notice, about(scene, "was DOWN and now enters maintenance."))
+            (Severity::Notice, about(subject, "was DOWN and now enters maintenance."))
         }
         Change::LeftMaint { up, drained } => {
             let ready = if *drained { "DRAIN" } else { "READY" };
             let text = format!("is {}/{ready} (leaving forced maintenance).", up_or_down(*up));
-            (Level::Notice, about(scene, &text))
+            (Severity::Notice, about(subject, &text))
         }
         Change::EnteredDrain { up } => {
-            let tail = if *up { online(scene.counts) } else { left(scene.counts) };
-            (Level::Notice, about(scene, &format!("enters drain state{tail}")))
+            let tail = if *up { online(standing) } else { left(standing) };
+            (Severity::Notice, about(subject, &format!("enters drain state{tail}")))
         }
         Change::LeftDrain { up } => {
             let text = format!("is {} (leaving forced drain).", up_or_down(*up));
-            (Level::Notice, about(scene, &text))
+            (Severity::Notice, about(subject, &text))
         }
         Change::StillDrained => {
-            (Level::Notice, about(scene, "remains in forced drain mode."))
+            (Severity::Notice, about(subject, "remains in forced drain mode."))
         }
         Change::Weight | Change::CheckNow => return None,
     };
-    Some(told)
+    Some(Line { severity, text })
+}
+
+/// The line when a backend's last server has gone; `listen` tells what the section is.
+pub fn no_server(proxy: &str, listen: bool) -> Line {
+    let kind = if listen { "proxy" } else { "backend" };
+    Line { severity: Severity::Emerg, text: format!("{kind} {proxy} has no server available!") }
 }
 
 fn up_or_down(up: bool) -> &'static str {
     if up { "UP" } else { "DOWN" }
 }
 
-fn about(scene: &Scene<'_>, rest: &str) -> String {
-    let backup = if scene.is_backup { "Backup " } else { "" };
-    format!("{backup}Server {}/{} {rest}", scene.backend, scene.server)
+fn about(subject: Subject<'_>, rest: &str) -> String {
+    let backup = if subject.backup { "Backup " } else { "" };
+    format!("{backup}Server {}/{} {rest}", subject.proxy, subject.server)
 }
 
-fn checked(scene: &Scene<'_>, report: &Report, fraction: &str) -> String {
-    let backup = if scene.is_backup { "backup " } else { "" };
+fn checked(subject: Subject<'_>, report: &Report, fraction: &str) -> String {
+    let backup = if subject.backup { "backup " } else { "" };
     let result = match report.outcome.status.verdict() {
         Verdict::Failed => "failed",
         Verdict::Conditional => "conditionally succeeded",
         Verdict::Passed | Verdict::Neutral => "succeeded",
     };
-    let Scene { backend, server, .. } = scene;
+    let Subject { proxy, server, .. } = subject;
     let reason = reason(report);
-    format!("Health check for {backup}server {backend}/{server} {result}{reason}, status: {fraction}.")
+    format!("Health check for {backup}server {proxy}/{server} {result}{reason}, status: {fraction}.")
 }
 
-fn why(scene: &Scene<'_>, cause: &Cause) -> String {
+fn why(subject: Subject<'_>, cause: &Cause) -> String {
     match cause {
         Cause::Cli => ", changed from CLI".into(),
-        Cause::Report(_) if scene.log_health_checks => String::new(),
+        Cause::Report(_) if subject.log_health_checks => String::new(),
         Cause::Report(report) => reason(report),
     }
 }
@@ -150,20 +174,20 @@ fn escaped(info: &str) -> String {
     text
 }
 
-fn servers(counts: Counts, what: &str) -> String {
-    let Counts { active, backup, .. } = counts;
-    let on_backup = if active == 0 && backup > 0 { " Running on backup." } else { "" };
-    format!(". {active} active and {backup} backup servers {what}.{on_backup}")
+fn servers(standing: Standing, what: &str) -> String {
+    let Standing { actives, backups, .. } = standing;
+    let on_backup = if actives == 0 && backups > 0 { " Running on backup." } else { "" };
+    format!(". {actives} active and {backups} backup servers {what}.{on_backup}")
 }
 
-fn left(counts: Counts) -> String {
-    let Counts { sessions, requeued, queued, .. } = counts;
-    let servers = servers(counts, "left");
+fn left(standing: Standing) -> String {
+    let Standing { sessions, requeued, queued, .. } = standing;
+    let servers = servers(standing, "left");
     format!("{servers} {sessions} sessions active, {requeued} requeued, {queued} remaining in queue.")
 }
 
-fn online(counts: Counts) -> String {
-    let Counts { requeued, queued, .. } = counts;
-    let servers = servers(counts, "online");
+fn online(standing: Standing) -> String {
+    let Standing { requeued, queued, .. } = standing;
+    let servers = servers(standing, "online");
     format!("{servers} {requeued} sessions requeued, {queued} total in queue.")
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use config::model::{Location, ServerAddress};
 
-use super::lines::{Counts, Scene, line};
+use super::lines::{Severity, Standing, Subject, line, no_server};
 use super::*;
 
 fn conf() -> Server {
@@ -66,21 +66,16 @@ fn up() -> Health {
     health
 }
 
-const COUNTS: Counts = Counts { active: 0, backup: 1, sessions: 0, requeued: 0, queued: 0 };
+const STANDING: Standing =
+    Standing { actives: 0, backups: 1, sessions: 0, requeued: 0, queued: 0 };
 
 /// The lines of changes as `<severity>text`, as haproxy's `format short` writes them.
 fn told(changes: &[Change], log_health_checks: bool, backup: bool) -> Vec<String> {
-    let scene = Scene {
-        backend: "be",
-        server: "m1",
-        is_backup: backup,
-        log_health_checks,
-        counts: COUNTS,
-    };
+    let subject = Subject { proxy: "be", server: "m1", backup, log_health_checks };
     changes
         .iter()
-        .filter_map(|change| line(change, &scene))
-        .map(|(level, text)| format!("<{}>{text}", level as u8))
+        .filter_map(|change| line(subject, change, STANDING))
+        .map(|line| format!("<{}>{}", line.severity as u8, line.text))
         .collect()
 }
 
@@ -436,6 +431,13 @@ fn info_cannot_break_its_quotes() {
         ", reason: Layer7 invalid response, info: \"554 a<22>b <3C>c<3E> d\\e <C3><A9> <09><01> &f'\", \
          check duration: 0ms"
     );
+}
+
+#[test]
+fn the_last_server_is_mourned() {
+    assert_eq!(no_server("be", false).text, "backend be has no server available!");
+    assert_eq!(no_server("fe1", true).text, "proxy fe1 has no server available!");
+    assert_eq!(no_server("be", false).severity, Severity::Emerg);
 }
 
 /// Whatever comes in whatever order, the state stays one that HAProxy knows.
