@@ -1,0 +1,230 @@
+//! A scripted server: what it says and does, connection by connection, and what it saw.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::output::Output;
+
+/// What a server does with a connection.
+#[derive(Debug, Clone)]
+pub enum Manner {
+    /// A small mail server: greets with its name, answers every command, says 221 and closes.
+    Mail,
+    /// The same with these words as greeting (CRLF is added; may be several lines).
+    Greets(String),
+    /// Sends back what it gets, and closes when the client has.
+    Echo,
+    /// Says this, then waits for the client to close.
+    Says(Vec<u8>),
+    /// Says nothing and reads nothing.
+    Silent,
+    /// Closes at once.
+    Closes,
+    /// Resets at once.
+    Resets,
+    /// Reads everything to the end, then answers with its length in decimal and closes.
+    Counts,
+    /// Sends so many bytes `x` and closes.
+    Sends(usize),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    manner: Arc<Mutex<Manner>>,
+    listening: Arc<AtomicBool>,
+    /// Connections so far.
+    connections: Arc<AtomicUsize>,
+    /// Lines it was sent, each with the number of its connection: `3: EHLO x`; the end of each
+    /// connection as `3: <end>` or `3: <reset>`.
+    pub heard: Output,
+}
+
+impl Server {
+    /// Starts one on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// No port.
+    pub fn start(manner: Manner) -> Result<Self> {
+        Self::start_at(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), manner)
+    }
+
+    /// Starts one at an address.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub fn start_at(address: SocketAddr, manner: Manner) -> Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let server = Self {
+            address: listener.local_addr()?,
+            manner: Arc::new(Mutex::new(manner)),
+            listening: Arc::new(AtomicBool::new(true)),
+            connections: Arc::default(),
+            heard: Output::default(),
+        };
+        server.accept(listener);
+        Ok(server)
+    }
+
+    fn accept(&self, listener: TcpListener) {
+        let (manner, listening) = (Arc::clone(&self.manner), Arc::clone(&self.listening));
+        let (connections, heard) = (Arc::clone(&self.connections), self.heard.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if !listening.load(Ordering::SeqCst) {
+                    return;
+                }
+                let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
+                let manner = manner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let heard = heard.clone();
+                std::thread::spawn(move || {
+                    let end = match serve(stream, &manner, number, &heard) {
+                        Ok(()) => "<end>".to_owned(),
+                        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                            "<reset>".to_owned()
+                        }
+                        Err(error) => format!("<{error}>"),
+                    };
+                    heard.push(format!("{number}: {end}"));
+                });
+            }
+        });
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections so far, checks included.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Changes what it does with the next connection.
+    pub fn be(&self, manner: Manner) {
+        *self.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
+    }
+
+    /// Stops listening: connections are refused from now on, open ones go on.
+    pub fn stop(&self) {
+        if self.listening.swap(false, Ordering::SeqCst) {
+            // The thread sees the change with its next connection, which is this one.
+            let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+            let _ = crate::wait_until("the port is closed", || {
+                TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_err()
+            });
+        }
+    }
+
+    /// Listens again after [`Self::stop`].
+    ///
+    /// # Errors
+    /// The port was taken meanwhile.
+    pub fn resume(&self) -> Result<()> {
+        let listener = TcpListener::bind(self.address)?;
+        self.listening.store(true, Ordering::SeqCst);
+        self.accept(listener);
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn serve(mut stream: TcpStream, manner: &Manner, number: usize, heard: &Output) -> std::io::Result<()> {
+    match manner {
+        Manner::Mail => {
+            let name = format!("mail{}", stream.local_addr()?.port());
+            converse(stream, &format!("220 {name} ESMTP"), number, heard)
+        }
+        Manner::Greets(greeting) => converse(stream, greeting, number, heard),
+        Manner::Echo => {
+            let mut reader = stream.try_clone()?;
+            std::io::copy(&mut reader, &mut stream)?;
+            stream.shutdown(Shutdown::Write)
+        }
+        Manner::Says(words) => {
+            stream.write_all(words)?;
+            std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
+        }
+        Manner::Silent => {
+            crate::pause(Duration::from_secs(30));
+            Ok(())
+        }
+        Manner::Closes => Ok(()),
+        Manner::Resets => {
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            Ok(())
+        }
+        Manner::Counts => {
+            let count = std::io::copy(&mut stream, &mut std::io::sink())?;
+            stream.write_all(count.to_string().as_bytes())
+        }
+        Manner::Sends(count) => {
+            let block = [b'x'; 16 * 1024];
+            let mut left = *count;
+            while left > 0 {
+                let part = left.min(block.len());
+                stream.write_all(&block[..part])?;
+                left -= part;
+            }
+            stream.shutdown(Shutdown::Write)?;
+            std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
+        }
+    }
+}
+
+/// The dialogue of RFC 5321, as far as tests go.
+fn converse(
+    mut stream: TcpStream,
+    greeting: &str,
+    number: usize,
+    heard: &Output,
+) -> std::io::Result<()> {
+    stream.write_all(format!("{greeting}\r\n").as_bytes())?;
+    let mut lines = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if lines.by_ref().take(64 * 1024).read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let text = line.trim_end();
+        heard.push(format!("{number}: {text}"));
+        let word = text.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let reply = match word.as_str() {
+            "PROXY" => continue,
+            "EHLO" => "250-here\r\n250 8BITMIME",
+            "DATA" => {
+                stream.write_all(b"354 go on\r\n")?;
+                loop {
+                    line.clear();
+                    if lines.read_line(&mut line)? == 0 {
+                        return Ok(());
+                    }
+                    if line == ".\r\n" {
+                        break;
+                    }
+                    heard.push(format!("{number}: | {}", line.trim_end()));
+                }
+                "250 2.0.0 queued"
+            }
+            "QUIT" => {
+                stream.write_all(b"221 2.0.0 bye\r\n")?;
+                return Ok(());
+            }
+            _ => "250 2.0.0 fine",
+        };
+        stream.write_all(format!("{reply}\r\n").as_bytes())?;
+    }
+}
