@@ -1,1 +1,15 @@
-//! End-to-end tests: one file per behaviour.
+//! End-to-end tests: one file per behaviour, one binary so that linking happens once.
+
+mod article;
+mod checks;
+mod ipv6;
+mod limits;
+mod logs;
+mod oracle;
+mod proxy_protocol;
+mod relay;
+mod selection;
+mod signals;
+mod socket;
+mod support;
+mod timeouts;

@@ -1,0 +1,48 @@
+//! What many tests share.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use anyhow::Result;
+
+/// A port of loopback that nobody uses right now.
+pub(crate) fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// A configuration with a frontend `fe` at `front`, a backend `be` with these lines, quick checks by default,
+/// session lines on standard output and a stats socket.
+pub(crate) fn config(front: SocketAddr, frontend: &str, backend: &str) -> String {
+    format!(
+        "global
+    stats socket @dir@/socket mode 600 level admin
+    log stdout format raw local0
+    maxconn 2000
+
+defaults
+    mode tcp
+    log global
+    option tcplog
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+    balance roundrobin
+    default-server inter 100ms fastinter 50ms downinter 100ms
+
+frontend fe
+    bind {front}
+    {frontend}
+    default_backend be
+
+backend be
+    {backend}
+"
+    )
+}
+
+/// The termination state and the backend/server of a session's tcplog line.
+pub(crate) fn told(line: &str) -> (String, String) {
+    // ip:port [date] fe be/srv Tw/Tc/Tt bytes state ...
+    let words: Vec<&str> = line.split(' ').collect();
+    let word = |place: usize| words.get(place).copied().unwrap_or_default().to_owned();
+    (word(6), word(3))
+}
