@@ -1,3 +1,21 @@
 //! Posthouse's configuration: the text of haproxy.cfg to a validated, immutable [`model::Model`].
+//!
+//! Text -> words (`lexer`) -> sections (`section`) -> declarations (`keyword`, one row each, recorded in a
+//! `draft`) -> names resolved and rules between keywords checked (`resolve`) -> the model. Errors add up;
+//! each names file, line, word and a way out.
 
+pub mod condition;
+pub mod diagnostic;
+mod draft;
+mod env;
+mod keyword;
+mod lexer;
+mod load;
 pub mod model;
+mod resolve;
+mod section;
+mod units;
+
+pub use env::Lookup;
+pub use keyword::address::Resolver;
+pub use load::{Loaded, Source, load, load_sources};

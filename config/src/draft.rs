@@ -1,0 +1,368 @@
+//! What sections declare, before names are resolved. Inheritance from `defaults` is a clone.
+//!
+//! Only parse functions and the section reader write here; `resolve` turns it into the model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wire::check;
+
+use crate::diagnostic::{At, Fault, Spot};
+use crate::env::Change;
+use crate::keyword::address::ServerTarget;
+use crate::model::{
+    Back, Balance, Bind, BindAddress, Expression, Front, Global, Keepalive, LogTarget, OnError,
+    ProxyKind, ProxyVersion, Server, ServerAddress, StickTable, UnixPermissions,
+};
+
+/// All files together.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) global: GlobalDraft,
+    pub(crate) proxies: Vec<ProxyDraft>,
+}
+
+/// The `global` section. Its values stand for themselves, so the model's own type holds them.
+#[derive(Debug)]
+pub(crate) struct GlobalDraft {
+    pub(crate) model: Global,
+    /// For the section reader: to be done before the next line is read.
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Default for GlobalDraft {
+    fn default() -> Self {
+        Self {
+            model: Global { bufsize: 16_384, ..Global::default() },
+            changes: Vec::new(),
+        }
+    }
+}
+
+/// A `frontend`, `backend` or `listen`.
+#[derive(Debug)]
+pub(crate) struct ProxyDraft {
+    pub(crate) kind: ProxyKind,
+    pub(crate) name: At<Arc<str>>,
+    pub(crate) settings: Settings,
+}
+
+impl ProxyDraft {
+    /// `frontend`, `backend`, or `proxy` for a listen: the words of HAProxy's messages.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self.kind {
+            ProxyKind::Frontend => "frontend",
+            ProxyKind::Backend => "backend",
+            ProxyKind::Listen => "proxy",
+        }
+    }
+
+    pub(crate) fn takes_connections(&self) -> bool {
+        self.kind != ProxyKind::Backend
+    }
+
+    pub(crate) fn has_servers(&self) -> bool {
+        self.kind != ProxyKind::Frontend
+    }
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Tcp,
+    Http,
+}
+
+/// A `log` line of a proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LogLine {
+    Global,
+    Target(LogTarget),
+}
+
+/// `option ...` that says how servers are checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum CheckOption {
+    #[default]
+    None,
+    Tcp,
+    /// What the check says first: `HELO localhost`.
+    Smtp(String),
+}
+
+/// A directive that needs HTTP: told, in a proxy where it could be expected to work.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpOnly {
+    pub(crate) spot: Spot,
+    pub(crate) keyword: &'static str,
+    pub(crate) kind: HttpKind,
+}
+
+/// How HAProxy tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpKind {
+    /// `'x' rules ignored for frontend 'f' as they require HTTP mode.`
+    Rules,
+    /// `'x' statement ignored ... as it requires HTTP mode.`
+    Statement,
+    /// `'x' ignored ... as it requires HTTP mode.`
+    Option,
+    /// `x will be ignored for ... (needs 'mode http').`
+    Cookie,
+    /// `Layer 7 hash not possible ...`
+    Hash,
+    /// `'option httplog' not usable ... Falling back to 'option tcplog'.`
+    LogFormat,
+    /// `http-check` without `option httpchk`.
+    Check,
+}
+
+/// A `stick` line.
+#[derive(Debug, Clone)]
+pub(crate) struct StickDraft {
+    pub(crate) match_: bool,
+    pub(crate) store: bool,
+    pub(crate) expression: Expression,
+    /// `table`; else the section's own.
+    pub(crate) table: Option<At<String>>,
+    pub(crate) spot: Spot,
+}
+
+/// What a proxy says, or its defaults said for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) mode: Option<At<Mode>>,
+    pub(crate) front: Front,
+    /// `check`, `servers` and `stick` are filled when everything is read.
+    pub(crate) back: Back,
+    pub(crate) default_backend: Option<At<String>>,
+    pub(crate) clitcpka: bool,
+    pub(crate) srvtcpka: bool,
+    pub(crate) client_keepalive: Keepalive,
+    pub(crate) server_keepalive: Keepalive,
+    pub(crate) log: Vec<LogLine>,
+    /// Where a line format is asked for.
+    pub(crate) log_format: Option<Spot>,
+    pub(crate) log_tag: Option<String>,
+    pub(crate) disabled: bool,
+    pub(crate) http: Vec<HttpOnly>,
+    pub(crate) check: CheckOption,
+    pub(crate) rules: Vec<At<check::Rule>>,
+    /// `tcp-check comment`, and the kind of rule it went to, of which it follows more.
+    pub(crate) comment: Option<(String, Option<std::mem::Discriminant<check::Rule>>)>,
+    /// Whether `rules` were inherited: a rule of one's own replaces them all.
+    pub(crate) inherited_rules: bool,
+    pub(crate) default_server: ServerDraft,
+    // What a section has for itself alone:
+    pub(crate) id: Option<At<u32>>,
+    pub(crate) description: Option<String>,
+    pub(crate) binds: Vec<BindDraft>,
+    pub(crate) servers: Vec<ServerDraft>,
+    pub(crate) stick_table: Option<At<StickTable>>,
+    pub(crate) stick: Vec<StickDraft>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            front: Front::default(),
+            back: empty_back(),
+            default_backend: None,
+            clitcpka: false,
+            srvtcpka: false,
+            client_keepalive: Keepalive::default(),
+            server_keepalive: Keepalive::default(),
+            log: Vec::new(),
+            log_format: None,
+            log_tag: None,
+            disabled: false,
+            http: Vec::new(),
+            check: CheckOption::None,
+            rules: Vec::new(),
+            comment: None,
+            inherited_rules: false,
+            default_server: ServerDraft::default(),
+            id: None,
+            description: None,
+            binds: Vec::new(),
+            servers: Vec::new(),
+            stick_table: None,
+            stick: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// What a section begins with that has these defaults.
+    pub(crate) fn inherit(&self) -> Self {
+        Self {
+            inherited_rules: true,
+            comment: None,
+            description: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// HAProxy 3.4's defaults for a backend.
+fn empty_back() -> Back {
+    Back {
+        servers: Vec::new(),
+        balance: Balance::Random(2),
+        timeout_connect: None,
+        timeout_server: None,
+        timeout_server_fin: None,
+        timeout_queue: None,
+        timeout_tunnel: None,
+        timeout_check: None,
+        retries: None,
+        redispatch: None,
+        allbackups: false,
+        persist: false,
+        abortonclose: false,
+        log_health_checks: false,
+        keepalive: None,
+        nolinger: false,
+        check: Arc::default(),
+        stick: Vec::new(),
+        fullconn: None,
+        source: None,
+    }
+}
+
+/// A `bind` line: its addresses, and what holds for each.
+#[derive(Debug, Clone)]
+pub(crate) struct BindDraft {
+    pub(crate) addresses: Vec<BindAddress>,
+    /// Its address is the first; the others get a copy.
+    pub(crate) bind: Bind,
+    /// `id` as written.
+    pub(crate) id: Option<At<u32>>,
+    /// Of a stats socket.
+    pub(crate) level: Option<crate::model::Level>,
+    /// Of a stats socket.
+    pub(crate) expose_fd: bool,
+}
+
+impl BindDraft {
+    pub(crate) fn new(at: crate::model::Location, addresses: Vec<BindAddress>) -> Self {
+        Self {
+            addresses,
+            bind: Bind {
+                at,
+                address: BindAddress::Fd(-1),
+                name: None,
+                id: 0,
+                accept_proxy: false,
+                backlog: None,
+                maxconn: None,
+                interface: None,
+                transparent: false,
+                v6: None,
+                defer_accept: false,
+                mss: None,
+                tcp_ut: None,
+                tfo: false,
+                permissions: UnixPermissions::default(),
+            },
+            id: None,
+            level: None,
+            expose_fd: false,
+        }
+    }
+}
+
+/// A `server` line, or what `default-server` says so far.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerDraft {
+    pub(crate) server: Server,
+    pub(crate) name: Option<At<Arc<str>>>,
+    pub(crate) id: Option<At<u32>>,
+    /// Where it is; unset in `default-server`.
+    pub(crate) target: Option<At<ServerTarget>>,
+    pub(crate) check_send_proxy: bool,
+    /// What to do where a name is unknown at the start (`init-addr`).
+    pub(crate) init_addr: InitAddr,
+    pub(crate) cookie: Option<Spot>,
+}
+
+/// `init-addr` (CFG 5.2): what helps when a name has no address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum InitAddr {
+    /// `libc`, and an error without.
+    #[default]
+    Resolve,
+    /// `none`: start without an address, which is not supported; told when it matters.
+    None,
+    /// An address to begin with.
+    Fixed(std::net::IpAddr),
+}
+
+impl Default for ServerDraft {
+    fn default() -> Self {
+        Self {
+            server: Server {
+                at: crate::model::Location { file: "".into(), line: 0 },
+                name: "".into(),
+                id: 0,
+                id_forced: false,
+                address: ServerAddress::Unix(std::path::PathBuf::new()),
+                fqdn: None,
+                check: false,
+                backup: false,
+                disabled: false,
+                inter: Duration::from_secs(2),
+                fastinter: None,
+                downinter: None,
+                rise: 2,
+                fall: 3,
+                check_port: None,
+                check_addr: None,
+                weight: 1,
+                maxconn: 0,
+                minconn: 0,
+                maxqueue: 0,
+                send_proxy: None,
+                check_send_proxy: None,
+                on_marked_down_shutdown: false,
+                on_marked_up_shutdown_backups: false,
+                observe_layer4: false,
+                error_limit: 10,
+                on_error: OnError::FailCheck,
+                non_stick: false,
+                slowstart: None,
+                tcp_ut: None,
+                source: None,
+            },
+            name: None,
+            id: None,
+            target: None,
+            check_send_proxy: false,
+            init_addr: InitAddr::Resolve,
+            cookie: None,
+        }
+    }
+}
+
+impl ServerDraft {
+    /// The PROXY header checks send: `send-proxy` counts unless checks go elsewhere.
+    pub(crate) fn proxy_of_checks(&self) -> Option<ProxyVersion> {
+        let elsewhere = self.server.check_port.is_some() || self.server.check_addr.is_some();
+        if self.check_send_proxy {
+            return self.server.send_proxy.or(Some(ProxyVersion::V1));
+        }
+        self.server.send_proxy.filter(|_| !elsewhere)
+    }
+}
+
+/// Names are letters, digits and `-_.:` (CFG 2).
+pub(crate) fn check_name(name: &str) -> Result<(), char> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    name.chars().find(|&c| !plain(c)).map_or(Ok(()), Err)
+}
+
+/// The error for a value that another one already took.
+pub(crate) fn taken(code: &'static str, text: String) -> Fault {
+    Fault::new(code, text)
+}

@@ -1,0 +1,105 @@
+//! `bind` and its options (CFG 4.2, 5.1), which `stats socket` shares.
+
+use super::{Args, BIND, Keyword, Sections, address, follow_options};
+use crate::diagnostic::Fault;
+use crate::draft::{BindDraft, Settings};
+use crate::model::{Level, Owner, V6};
+
+type Row = Keyword<BindDraft>;
+
+/// Options of `bind` and `stats socket`.
+#[rustfmt::skip]
+pub(crate) const ROWS: &[Row] = &[
+    Row::new("name", BIND, "<name>", (1, 1), |a, b| { b.bind.name = Some(a.text()?.into()); Ok(()) }, "The listener's name in statistics and logs."),
+    Row::new("id", BIND, "<number>", (1, 1), id, "The listener's number in statistics."),
+    Row::new("accept-proxy", BIND, "", (0, 0), |_, b| { b.bind.accept_proxy = true; Ok(()) }, "Clients begin with a PROXY header, version 1 or 2."),
+    Row::new("backlog", BIND, "<number>", (1, 1), |a, b| { b.bind.backlog = Some(a.count()?); Ok(()) }, "Connections that may wait to be accepted."),
+    Row::not_yet("maxconn", BIND, "Connections of this listener at once."),
+    Row::new("interface", BIND, "<name>", (1, 1), |a, b| { b.bind.interface = Some(a.text()?); Ok(()) }, "Only what arrives on that interface."),
+    Row::new("transparent", BIND, "", (0, 0), |_, b| { b.bind.transparent = true; Ok(()) }, "Bind an address that is not this host's."),
+    Row::new("v4v6", BIND, "", (0, 0), |_, b| { b.bind.v6 = Some(V6::Both); Ok(()) }, "IPv4 and IPv6 on one socket."),
+    Row::new("v6only", BIND, "", (0, 0), |_, b| { b.bind.v6 = Some(V6::Only); Ok(()) }, "IPv6 alone."),
+    Row::new("defer-accept", BIND, "", (0, 0), defer_accept, "Wait for the client's first bytes; harmful in front of mail servers, which speak first."),
+    Row::new("mss", BIND, "<bytes>", (1, 1), |a, b| { b.bind.mss = Some(a.number(1..=65_535)?); Ok(()) }, "Largest TCP segment."),
+    Row::new("tcp-ut", BIND, "<time>", (1, 1), |a, b| { b.bind.tcp_ut = a.timeout()?; Ok(()) }, "TCP user timeout."),
+    Row::new("mode", BIND, "<octal>", (1, 1), |a, b| { b.bind.permissions.mode = Some(mode(a)?); Ok(()) }, "Mode of a unix socket."),
+    Row::new("user", BIND, "<name>", (1, 1), |a, b| { b.bind.permissions.user = Some(Owner::Name(a.text()?)); Ok(()) }, "Owner of a unix socket."),
+    Row::new("group", BIND, "<name>", (1, 1), |a, b| { b.bind.permissions.group = Some(Owner::Name(a.text()?)); Ok(()) }, "Group of a unix socket."),
+    Row::new("uid", BIND, "<number>", (1, 1), |a, b| { b.bind.permissions.user = Some(Owner::Id(a.count()?)); Ok(()) }, "Owner of a unix socket, by number."),
+    Row::new("gid", BIND, "<number>", (1, 1), |a, b| { b.bind.permissions.group = Some(Owner::Id(a.count()?)); Ok(()) }, "Group of a unix socket, by number."),
+    Row::new("level", BIND, "user|operator|admin", (1, 1), level, "What a stats socket allows."),
+    Row::new("expose-fd", BIND, "listeners", (1, 1), |a, b| { a.choice(&[("listeners", ())])?; b.expose_fd = true; Ok(()) }, "Accepted; listeners are not handed out yet."),
+    Row { args: (1, 1), ..Row::ignored("nice", BIND, "Priority; without effect.") },
+    Row { args: (1, 1), ..Row::ignored("thread", BIND, "Which threads listen; all do.") },
+    Row { args: (1, 1), ..Row::ignored("shards", BIND, "Sockets per address; each thread has its own.") },
+    Row { args: (1, 1), ..Row::ignored("severity-output", BIND, "Severity in answers of the stats socket; without effect.") },
+    Row { args: (1, 1), ..Row::ignored("guid-prefix", BIND, "Without effect.") },
+    Row::not_yet("tfo", BIND, "TCP fast open."),
+    Row::not_yet("namespace", BIND, "A network namespace."),
+    Row::not_yet("ssl", BIND, "TLS with clients."),
+    Row::not_yet("crt", BIND, "Certificate."),
+    Row::not_yet("crt-list", BIND, "Certificates."),
+    Row::not_yet("verify", BIND, "Client certificates."),
+    Row::not_yet("ca-file", BIND, "Authorities."),
+    Row::not_yet("crl-file", BIND, "Revocations."),
+    Row::not_yet("ciphers", BIND, "TLS ciphers."),
+    Row::not_yet("ciphersuites", BIND, "TLS 1.3 ciphers."),
+    Row::not_yet("curves", BIND, "TLS curves."),
+    Row::not_yet("alpn", BIND, "TLS protocols."),
+    Row::not_yet("ssl-min-ver", BIND, "Lowest TLS version."),
+    Row::not_yet("ssl-max-ver", BIND, "Highest TLS version."),
+    Row::not_yet("strict-sni", BIND, "Refuse unknown names."),
+    Row::not_yet("accept-netscaler-cip", BIND, "NetScaler's header."),
+    Row::not_yet("cc", BIND, "TCP congestion control."),
+    Row::refused("process", BIND, "'process' is not supported any more since HAProxy 3.4", "remove it"),
+    Row::refused("proto", BIND, "there is no HTTP in Posthouse", "remove it"),
+];
+
+/// `bind <address>[,...] [options]`.
+pub(crate) fn bind(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    let word = args.word()?;
+    let addresses = address::bind(&word.text, args.resolver).map_err(|text| {
+        Fault::new("bad-address", format!("'bind' : {text}."))
+            .on(&word.span)
+            .help("write [address]:port, or unix@/path, abns@name, fd@number")
+    })?;
+    let mut draft = BindDraft::new(args.spot().at(), addresses);
+    options(args, &mut draft)?;
+    settings.binds.push(draft);
+    Ok(())
+}
+
+/// The options that fill the rest of the line.
+pub(crate) fn options(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
+    const LIST: Sections = BIND;
+    follow_options(ROWS, LIST, args, draft)
+}
+
+/// An octal mode.
+pub(crate) fn mode(args: &mut Args<'_>) -> Result<u32, Fault> {
+    let word = args.word()?;
+    u32::from_str_radix(&word.text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {
+        Fault::new("bad-mode", format!("'mode' : missing or invalid mode '{}' (octal integer expected).", word.text))
+            .on(&word.span)
+    })
+}
+
+fn id(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
+    let word = args.peek();
+    let number = args.number(1..=i32::MAX as u32)?;
+    draft.id = word.map(|word| args.placed(number, word));
+    Ok(())
+}
+
+fn level(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
+    let levels = [("user", Level::User), ("operator", Level::Operator), ("admin", Level::Admin)];
+    draft.level = Some(args.choice(&levels)?);
+    Ok(())
+}
+
+fn defer_accept(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
+    let text = "'defer-accept' keeps clients of a mail server waiting, because the server speaks first; it is not applied.";
+    args.warn(Fault::warning("defer-accept", text).help("remove it"));
+    draft.bind.defer_accept = true;
+    Ok(())
+}
