@@ -13,8 +13,8 @@ use wire::check::Outcome;
 
 use crate::balance::{Candidate, Selector};
 use crate::clock::{Clock, Millis};
-use crate::health::lines::{Counts, Scene};
-use crate::health::{Admin, Change, Claim, Health, OpState, WeightError, lines};
+use crate::health::lines::{self, Severity};
+use crate::health::{Admin, Change, Claim, Health, OpState, WeightError};
 use crate::log::{Level, Line, LogSink, Route};
 use crate::order::{Killer, Which};
 use crate::plane::is_dynamic;
@@ -313,30 +313,32 @@ impl Controller {
         let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else { return };
         let server = &back.servers[server];
         let state = self.backends[proxy];
-        let scene = Scene {
-            backend: proxy_ref.name(),
+        let subject = lines::Subject {
+            proxy: proxy_ref.name(),
             server: server.name(),
-            is_backup: server.conf.backup,
+            backup: server.conf.backup,
             log_health_checks: conf.log_health_checks,
-            counts: Counts {
-                active: state.active,
-                backup: state.backup,
-                sessions: server.sessions.get(),
-                requeued,
-                queued: back.queue.depth(server.index).now,
-            },
         };
-        if let Some((level, text)) = lines::line(change, &scene) {
-            self.say(proxy_ref, level, text, now);
+        let standing = lines::Standing {
+            actives: state.active as usize,
+            backups: state.backup as usize,
+            sessions: server.sessions.get(),
+            requeued,
+            queued: back.queue.depth(server.index).now,
+        };
+        if let Some(line) = lines::line(subject, change, standing) {
+            self.say(proxy_ref, line.severity.into(), line.text, now);
         }
     }
 
     fn tell_no_server(&self, proxy: usize, now: Millis) {
         let proxy = &self.topology.proxies[proxy];
-        let kind = if proxy.front.is_some() { "proxy" } else { "backend" };
-        let name = proxy.name();
-        self.log_line(proxy, Level::Emerg, format!("{kind} {name} has no server available!"), now);
-        self.console(Level::Emerg, format!("{kind} '{name}' has no server available!"), now);
+        let listen = proxy.front.is_some();
+        let line = lines::no_server(proxy.name(), listen);
+        self.log_line(proxy, line.severity.into(), line.text, now);
+        let kind = if listen { "proxy" } else { "backend" };
+        let text = format!("{kind} '{}' has no server available!", proxy.name());
+        self.console(Level::Emerg, text, now);
     }
 
     fn say(&self, proxy: &Proxy, level: Level, text: String, now: Millis) {
@@ -354,5 +356,15 @@ impl Controller {
 
     fn console(&self, level: Level, text: String, at: Millis) {
         self.log.send(vec![Line { route: Route::Console, level, at, text }]);
+    }
+}
+
+impl From<Severity> for Level {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Emerg => Self::Emerg,
+            Severity::Alert => Self::Alert,
+            Severity::Notice => Self::Notice,
+        }
     }
 }
