@@ -15,7 +15,10 @@ fn configuration() -> String {
 #[test]
 fn mail_is_delivered_through_the_death_and_return_of_the_primary() -> Result<()> {
     let lab = Lab::new()?;
-    let (mail1, mail2) = (Postfix::start(&lab, Host::Mail1)?, Postfix::start(&lab, Host::Mail2)?);
+    let (mail1, mail2) = (
+        Postfix::start(&lab, Host::Mail1)?,
+        Postfix::start(&lab, Host::Mail2)?,
+    );
     let proxy = Proxy::start_on(&lab, Host::Lb, Program::Posthouse, &configuration())?;
     let inbound = (Host::Lb.ip(), 25).into();
     let submission = (Host::Lb.ip(), 587).into();
@@ -43,17 +46,34 @@ fn mail_is_delivered_through_the_death_and_return_of_the_primary() -> Result<()>
     mail1.resume()?;
     proxy.wait_for_status("mail_servers", "mail1", "UP")?;
     proxy.wait_for_status("submission_servers", "mail1", "UP")?;
-    ensure!(send(inbound, "after-25")?.contains("mail1"), "port 25 goes back at once");
-    ensure!(send(submission, "after-587")?.contains("mail2"), "the stick entry keeps 587 on mail2");
+    ensure!(
+        send(inbound, "after-25")?.contains("mail1"),
+        "port 25 goes back at once"
+    );
+    ensure!(
+        send(submission, "after-587")?.contains("mail2"),
+        "the stick entry keeps 587 on mail2"
+    );
     let table = proxy.ask("show table submission_servers")?;
-    ensure!(table.contains("# table: submission_servers, type: ip, size:10240, used:1"), "{table}");
+    ensure!(
+        table.contains("# table: submission_servers, type: ip, size:10240, used:1"),
+        "{table}"
+    );
     ensure!(table.contains("server_id=2 server_key=mail2"), "{table}");
 
     // Every message once, none lost.
     mail1.wait_for_message("after-25")?;
     mail2.wait_for_message("after-587")?;
-    ensure!(mail1.delivered().len() == 21, "mail1 has {}", mail1.delivered().len());
-    ensure!(mail2.delivered().len() == 21, "mail2 has {}", mail2.delivered().len());
+    ensure!(
+        mail1.delivered().len() == 21,
+        "mail1 has {}",
+        mail1.delivered().len()
+    );
+    ensure!(
+        mail2.delivered().len() == 21,
+        "mail2 has {}",
+        mail2.delivered().len()
+    );
     Ok(())
 }
 
@@ -88,7 +108,9 @@ fn checks_leave_no_trace_but_connections() -> Result<()> {
     let proxy = Proxy::start_on(&lab, Host::Lb, Program::Posthouse, &quick)?;
     proxy.wait_for_status("mail_servers", "mail1", "UP")?;
     testkit::wait_until("Postfix saw ten checks", || {
-        mail1.log().is_ok_and(|log| log.matches("disconnect from").count() > 10)
+        mail1
+            .log()
+            .is_ok_and(|log| log.matches("disconnect from").count() > 10)
     })?;
     let log = mail1.log()?;
     ensure!(!log.contains("lost connection"), "{log}");

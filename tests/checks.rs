@@ -12,7 +12,8 @@ fn proxy(program: Program, backend: &str) -> Result<Proxy> {
     Proxy::start(program, &config(free_port()?, "", backend))
 }
 
-const GREETING: &str = "option tcp-check\n    tcp-check connect\n    tcp-check expect string \"220 \"";
+const GREETING: &str =
+    "option tcp-check\n    tcp-check connect\n    tcp-check expect string \"220 \"";
 
 #[test]
 fn a_server_goes_down_and_comes_back_in_haproxys_words() -> Result<()> {
@@ -26,9 +27,14 @@ fn a_server_goes_down_and_comes_back_in_haproxys_words() -> Result<()> {
         let proxy = proxy(program, &backend)?;
         proxy.wait_for_status("be", "mail1", "UP")?;
         one.stop();
-        let line = proxy.output.wait_for("Server be/mail1 is DOWN, reason: Layer4 connection problem, info: \"")?;
+        let line = proxy
+            .output
+            .wait_for("Server be/mail1 is DOWN, reason: Layer4 connection problem, info: \"")?;
         ensure!(line.contains("Connection refused"), "{program:?}: {line}");
-        ensure!(line.contains(" at step 1 of tcp-check (connect)"), "{program:?}: {line}");
+        ensure!(
+            line.contains(" at step 1 of tcp-check (connect)"),
+            "{program:?}: {line}"
+        );
         ensure!(
             line.ends_with(
                 "ms. 0 active and 1 backup servers left. Running on backup. 0 sessions active, 0 requeued, 0 remaining in queue."
@@ -36,12 +42,20 @@ fn a_server_goes_down_and_comes_back_in_haproxys_words() -> Result<()> {
             "{program:?}: {line}"
         );
         two.stop();
-        proxy.output.wait_for("Backup Server be/mail2 is DOWN, reason: ")?;
-        proxy.output.wait_for("backend be has no server available!")?;
+        proxy
+            .output
+            .wait_for("Backup Server be/mail2 is DOWN, reason: ")?;
+        proxy
+            .output
+            .wait_for("backend be has no server available!")?;
         one.resume()?;
-        let line = proxy.output.wait_for("Server be/mail1 is UP, reason: Layer7 check passed, code: 0, info: \"(tcp-check)\"")?;
+        let line = proxy.output.wait_for(
+            "Server be/mail1 is UP, reason: Layer7 check passed, code: 0, info: \"(tcp-check)\"",
+        )?;
         ensure!(
-            line.ends_with("1 active and 0 backup servers online. 0 sessions requeued, 0 total in queue."),
+            line.ends_with(
+                "1 active and 0 backup servers online. 0 sessions requeued, 0 total in queue."
+            ),
             "{program:?}: {line}"
         );
     }
@@ -57,7 +71,9 @@ fn details_are_told_when_asked_for() -> Result<()> {
             server.address()
         );
         let proxy = proxy(program, &backend)?;
-        let line = proxy.output.wait_for("Health check for server be/s1 succeeded")?;
+        let line = proxy
+            .output
+            .wait_for("Health check for server be/s1 succeeded")?;
         ensure!(
             line.starts_with(
                 "Health check for server be/s1 succeeded, reason: Layer7 check passed, code: 221, info: \"2.0.0 bye\", check duration: "
@@ -65,14 +81,19 @@ fn details_are_told_when_asked_for() -> Result<()> {
             "{program:?}: {line}"
         );
         server.be(Manner::Greets("421 not now".into()));
-        let line = proxy.output.wait_for("Health check for server be/s1 failed")?;
+        let line = proxy
+            .output
+            .wait_for("Health check for server be/s1 failed")?;
         ensure!(
             line.contains("reason: Layer7 wrong status, code: 421, info: \"not now\"")
                 && line.ends_with("status: 2/3 UP."),
             "{program:?}: {line}"
         );
         let line = proxy.output.wait_for("Server be/s1 is DOWN")?;
-        ensure!(line.starts_with("Server be/s1 is DOWN. 0 active"), "{program:?}: {line}");
+        ensure!(
+            line.starts_with("Server be/s1 is DOWN. 0 active"),
+            "{program:?}: {line}"
+        );
     }
     Ok(())
 }
@@ -81,8 +102,10 @@ fn details_are_told_when_asked_for() -> Result<()> {
 #[test]
 fn rise_and_fall() -> Result<()> {
     let server = Server::start(Manner::Mail)?;
-    let backend =
-        format!("{GREETING}\n    option log-health-checks\n    server s1 {} check fall 4 rise 3", server.address());
+    let backend = format!(
+        "{GREETING}\n    option log-health-checks\n    server s1 {} check fall 4 rise 3",
+        server.address()
+    );
     let proxy = proxy(Program::Posthouse, &backend)?;
     proxy.output.wait_for("status: 4/4 UP")?;
     server.be(Manner::Closes);
@@ -101,7 +124,10 @@ fn rise_and_fall() -> Result<()> {
 #[test]
 fn checks_are_polite() -> Result<()> {
     let server = Server::start(Manner::Mail)?;
-    let proxy = proxy(Program::Posthouse, &format!("{GREETING}\n    server s1 {} check", server.address()))?;
+    let proxy = proxy(
+        Program::Posthouse,
+        &format!("{GREETING}\n    server s1 {} check", server.address()),
+    )?;
     for number in 1..=5 {
         server.heard.wait_for(&format!("{number}: QUIT"))?;
         let end = server.heard.wait_for(&format!("{number}: <"))?;
@@ -115,7 +141,13 @@ fn checks_are_polite() -> Result<()> {
 fn a_greeting_of_several_lines_passes() -> Result<()> {
     let server = Server::start(Manner::Greets("220-wait\r\n220 go".into()))?;
     for check in [GREETING, "option smtpchk EHLO x.example"] {
-        let proxy = proxy(Program::Posthouse, &format!("{check}\n    option log-health-checks\n    server s1 {} check", server.address()))?;
+        let proxy = proxy(
+            Program::Posthouse,
+            &format!(
+                "{check}\n    option log-health-checks\n    server s1 {} check",
+                server.address()
+            ),
+        )?;
         let line = proxy.output.wait_for("Health check for server be/s1")?;
         ensure!(line.contains("succeeded"), "{line}");
     }
@@ -154,7 +186,10 @@ fn a_refused_session_asks_for_a_check() -> Result<()> {
     testkit::pause(Duration::from_millis(200));
     one.stop();
     let greeting = testkit::client::deliver(front, "moved")?;
-    ensure!(greeting.contains(&two.address().port().to_string()), "{greeting}");
+    ensure!(
+        greeting.contains(&two.address().port().to_string()),
+        "{greeting}"
+    );
     proxy.wait_for_status("be", "mail1", "DOWN")?;
     Ok(())
 }

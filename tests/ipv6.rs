@@ -9,7 +9,10 @@ use testkit::proxy::{Program, Proxy};
 #[test]
 fn mail_flows_and_fails_over() -> Result<()> {
     let lab = Lab::new()?;
-    let (mail1, mail2) = (Postfix::start(&lab, Host::Mail1)?, Postfix::start(&lab, Host::Mail2)?);
+    let (mail1, mail2) = (
+        Postfix::start(&lab, Host::Mail1)?,
+        Postfix::start(&lab, Host::Mail2)?,
+    );
     let configuration = format!(
         "global
     stats socket @dir@/socket level admin
@@ -39,7 +42,10 @@ backend mail_servers
     lab.on(Host::Client, || deliver(to, "six-one"))?;
     mail1.wait_for_message("six-one")?;
     let table = proxy.ask("show table mail_servers")?;
-    ensure!(table.contains(&format!("key={} ", Host::Client.ipv6())), "{table}");
+    ensure!(
+        table.contains(&format!("key={} ", Host::Client.ipv6())),
+        "{table}"
+    );
     mail1.kill()?;
     proxy.wait_for_status("mail_servers", "mail1", "DOWN")?;
     lab.on(Host::Client, || deliver(to, "six-two"))?;

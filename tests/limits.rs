@@ -21,7 +21,9 @@ fn a_full_server_serves_in_order_of_arrival() -> Result<()> {
         waiting.push(Client::connect(front)?);
         let queued = (ahead + 1).to_string();
         testkit::wait_until("it waits", || {
-            proxy.stat("be", "BACKEND", "qcur").is_ok_and(|now| now == queued)
+            proxy
+                .stat("be", "BACKEND", "qcur")
+                .is_ok_and(|now| now == queued)
         })?;
     }
     first.command("QUIT")?;
@@ -30,7 +32,10 @@ fn a_full_server_serves_in_order_of_arrival() -> Result<()> {
         let (now, later) = waiting[place..].split_at_mut(1);
         ensure!(now[0].line()?.starts_with("220"));
         for other in later {
-            ensure!(other.hears_nothing_for(Duration::from_millis(50))?, "overtaken at {place}");
+            ensure!(
+                other.hears_nothing_for(Duration::from_millis(50))?,
+                "overtaken at {place}"
+            );
         }
         now[0].command("QUIT")?;
     }
@@ -90,10 +95,15 @@ fn a_queue_moves_on_when_its_server_goes() -> Result<()> {
     let mut second = Client::connect(front)?;
     testkit::wait_until("it waits", || {
         proxy.stat("be", "s1", "qcur").is_ok_and(|now| now == "1")
-            || proxy.stat("be", "BACKEND", "qcur").is_ok_and(|now| now == "1")
+            || proxy
+                .stat("be", "BACKEND", "qcur")
+                .is_ok_and(|now| now == "1")
     })?;
     proxy.ask("set server be/s1 state maint")?;
     let greeting = second.line()?;
-    ensure!(greeting.contains(&backup.address().port().to_string()), "{greeting}");
+    ensure!(
+        greeting.contains(&backup.address().port().to_string()),
+        "{greeting}"
+    );
     Ok(())
 }

@@ -18,7 +18,10 @@ fn by_udp(program: Program, format: &str) -> Result<String> {
     let front = free_port()?;
     let text = config(front, "", &format!("server s1 {}", server.address())).replace(
         "log stdout format raw local0",
-        &format!("log {} format {format} mail info\n    log-tag postoffice", syslog.local_addr()?),
+        &format!(
+            "log {} format {format} mail info\n    log-tag postoffice",
+            syslog.local_addr()?
+        ),
     );
     let proxy = Proxy::start(program, &text)?;
     deliver(front, "logged")?;
@@ -29,7 +32,10 @@ fn by_udp(program: Program, format: &str) -> Result<String> {
         if line.contains(" fe be/s1 ") {
             drop(proxy);
             // Digits are times, ports, pids; the shape is what has to agree.
-            let shape: String = line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+            let shape: String = line
+                .chars()
+                .map(|c| if c.is_ascii_digit() { '0' } else { c })
+                .collect();
             let mut folded = shape.clone();
             while folded.contains("00") {
                 folded = folded.replace("00", "0");
@@ -41,8 +47,13 @@ fn by_udp(program: Program, format: &str) -> Result<String> {
 
 #[test]
 fn syslog_over_udp_is_framed_as_haproxy_frames_it() -> Result<()> {
-    for format in ["local", "rfc3164", "rfc5424", "priority", "short", "timed", "iso", "raw"] {
-        let (theirs, ours) = (by_udp(Program::Haproxy, format)?, by_udp(Program::Posthouse, format)?);
+    for format in [
+        "local", "rfc3164", "rfc5424", "priority", "short", "timed", "iso", "raw",
+    ] {
+        let (theirs, ours) = (
+            by_udp(Program::Haproxy, format)?,
+            by_udp(Program::Posthouse, format)?,
+        );
         ensure!(theirs == ours, "{format}:\n{theirs}{ours}");
     }
     Ok(())
@@ -56,14 +67,19 @@ fn syslog_over_a_unix_socket() -> Result<()> {
     syslog.set_read_timeout(Some(testkit::PATIENCE))?;
     let server = Server::start(Manner::Mail)?;
     let front = free_port()?;
-    let text = config(front, "", &format!("server s1 {}", server.address()))
-        .replace("log stdout format raw local0", &format!("log {} local0", path.display()));
+    let text = config(front, "", &format!("server s1 {}", server.address())).replace(
+        "log stdout format raw local0",
+        &format!("log {} local0", path.display()),
+    );
     let _proxy = Proxy::start(Program::Posthouse, &text)?;
     deliver(front, "logged")?;
     let mut buffer = [0; 2048];
     let length = syslog.recv(&mut buffer)?;
     let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
-    ensure!(line.starts_with("<134>") && line.contains(" fe be/s1 0/0/"), "{line}");
+    ensure!(
+        line.starts_with("<134>") && line.contains(" fe be/s1 0/0/"),
+        "{line}"
+    );
     Ok(())
 }
 
@@ -75,8 +91,10 @@ fn a_log_that_blocks_does_not_hold_mail_up() -> Result<()> {
     let _deaf = UnixDatagram::bind(&path)?;
     let server = Server::start(Manner::Mail)?;
     let front = free_port()?;
-    let text = config(front, "", &format!("server s1 {}", server.address()))
-        .replace("log stdout format raw local0", &format!("log {} local0", path.display()));
+    let text = config(front, "", &format!("server s1 {}", server.address())).replace(
+        "log stdout format raw local0",
+        &format!("log {} local0", path.display()),
+    );
     let proxy = Proxy::start(Program::Posthouse, &text)?;
     let begun = std::time::Instant::now();
     for number in 0..300 {
@@ -107,7 +125,10 @@ fn normal_sessions_can_be_left_out() -> Result<()> {
     let server = Server::start(Manner::Mail)?;
     let front = free_port()?;
     let backend = format!("server s1 {}", server.address());
-    let proxy = Proxy::start(Program::Posthouse, &config(front, "option dontlog-normal", &backend))?;
+    let proxy = Proxy::start(
+        Program::Posthouse,
+        &config(front, "option dontlog-normal", &backend),
+    )?;
     deliver(front, "quiet")?;
     Client::greeted(front)?.0.reset()?;
     let line = proxy.output.wait_for(" fe be/")?;

@@ -34,9 +34,16 @@ fn the_documented_differences_are_these() -> Result<()> {
     let page = include_str!("../docs/differences.md");
     let documented: Vec<_> = page
         .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name))
+        .filter_map(|line| {
+            line.strip_prefix("| `")?
+                .split_once('`')
+                .map(|(name, _)| name)
+        })
         .collect();
-    ensure!(documented == WANTED, "docs/differences.md has {documented:?}");
+    ensure!(
+        documented == WANTED,
+        "docs/differences.md has {documented:?}"
+    );
     Ok(())
 }
 
@@ -49,14 +56,35 @@ struct Evening {
 
 /// Columns that count time, or what only one version has.
 const TIMED: &[&str] = &[
-    "lastchg", "downtime", "pid", "rate", "rate_max", "check_duration", "lastsess", "qtime", "ctime",
-    "rtime", "ttime", "qtime_max", "ctime_max", "rtime_max", "ttime_max", "conn_rate", "conn_rate_max",
-    "last_chk", "slim", "algo", "addr", "chkfail",
+    "lastchg",
+    "downtime",
+    "pid",
+    "rate",
+    "rate_max",
+    "check_duration",
+    "lastsess",
+    "qtime",
+    "ctime",
+    "rtime",
+    "ttime",
+    "qtime_max",
+    "ctime_max",
+    "rtime_max",
+    "ttime_max",
+    "conn_rate",
+    "conn_rate_max",
+    "last_chk",
+    "slim",
+    "algo",
+    "addr",
+    "chkfail",
 ];
 
 /// Two servers and a spare, three deaths and returns, an operator who drains and maintains.
 fn evening(program: Program) -> Result<Evening> {
-    let servers = (0..3).map(|_| Server::start(Manner::Mail)).collect::<Result<Vec<_>>>()?;
+    let servers = (0..3)
+        .map(|_| Server::start(Manner::Mail))
+        .collect::<Result<Vec<_>>>()?;
     let front = free_port()?;
     let backend = format!(
         "option redispatch
@@ -96,12 +124,19 @@ fn evening(program: Program) -> Result<Evening> {
     proxy.ask("disable server be/s3")?;
     proxy.wait_for_status("be", "s3", "MAINT")?;
     testkit::wait_until("nobody is connected", || {
-        proxy.stat("fe", "FRONTEND", "scur").is_ok_and(|now| now == "0")
+        proxy
+            .stat("fe", "FRONTEND", "scur")
+            .is_ok_and(|now| now == "0")
     })?;
     Ok(Evening {
         states: states(&proxy.ask("show servers state")?),
         statistics: statistics(&proxy.ask("show stat")?),
-        lines: proxy.output.lines().iter().filter_map(|line| normal(line)).collect(),
+        lines: proxy
+            .output
+            .lines()
+            .iter()
+            .filter_map(|line| normal(line))
+            .collect(),
     })
 }
 
@@ -110,7 +145,8 @@ fn states(text: &str) -> Vec<String> {
     text.lines()
         .map(|line| {
             let words: Vec<_> = line.split(' ').collect();
-            let drop = |place: &usize| ![9, 18].contains(place) || words.len() < 25 || words[0] == "#";
+            let drop =
+                |place: &usize| ![9, 18].contains(place) || words.len() < 25 || words[0] == "#";
             let kept = (0..words.len()).filter(drop).map(|place| words[place]);
             kept.collect::<Vec<_>>().join(" ")
         })
@@ -119,9 +155,18 @@ fn states(text: &str) -> Vec<String> {
 
 fn statistics(table: &str) -> BTreeMap<(String, String), Vec<(String, String)>> {
     let mut lines = table.lines();
-    let header: Vec<_> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
+    let header: Vec<_> = lines
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("# ")
+        .split(',')
+        .collect();
     // Up to `agg_check_status` the columns are the same in 2.6 and 3.4.
-    let known = header.iter().position(|name| *name == "-").unwrap_or(header.len()).min(102);
+    let known = header
+        .iter()
+        .position(|name| *name == "-")
+        .unwrap_or(header.len())
+        .min(102);
     lines
         .filter(|line| !line.is_empty())
         .map(|line| {
@@ -138,13 +183,15 @@ fn statistics(table: &str) -> BTreeMap<(String, String), Vec<(String, String)>> 
 /// A log line with ports, dates and durations replaced; `None` for what is not compared: start and stop, and
 /// state lines on standard error, which repeat those of the log.
 fn normal(line: &str) -> Option<String> {
-    let wanted = line.contains("Server be/") || line.contains("Health check") || line.contains(" fe be/");
+    let wanted =
+        line.contains("Server be/") || line.contains("Health check") || line.contains(" fe be/");
     if line.starts_with('[') || !wanted {
         return None;
     }
     let words = line.split(' ').map(|word| {
         let digits = word.chars().any(|c| c.is_ascii_digit());
-        let time = digits && (word.ends_with("ms.") || word.ends_with("ms,") || word.starts_with('['));
+        let time =
+            digits && (word.ends_with("ms.") || word.ends_with("ms,") || word.starts_with('['));
         let port = word.starts_with("127.0.0.1:");
         let times = digits && word.matches('/').count() == 2 && !word.contains("be/");
         if time || port || times { "*" } else { word }
@@ -173,7 +220,11 @@ fn the_same_evening() -> Result<()> {
             }
         }
     }
-    ensure!(differences.is_empty(), "show stat:\n{}", differences.join("\n"));
+    ensure!(
+        differences.is_empty(),
+        "show stat:\n{}",
+        differences.join("\n")
+    );
     ensure!(
         theirs.lines == ours.lines,
         "log lines:\n{}\n--\n{}",
@@ -188,17 +239,40 @@ fn the_same_evening() -> Result<()> {
 fn the_same_verdicts() -> Result<()> {
     let timeouts = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n";
     let cases = [
-        ("the article", include_str!("../examples/article.cfg").replace("/var/run/haproxy", "/tmp")),
+        (
+            "the article",
+            include_str!("../examples/article.cfg").replace("/var/run/haproxy", "/tmp"),
+        ),
         ("a typo", "listen l\n bimd :25\n".into()),
-        ("an unknown backend", format!("{timeouts}frontend f\n bind 127.0.0.1:2525\n default_backend nope\n")),
-        ("no listener", format!("{timeouts}backend b\n server s 127.0.0.1:25\n")),
-        ("a missing table", format!("{timeouts}backend b\n stick on src\n server s 127.0.0.1:25\n")),
-        ("an http directive", format!("{timeouts}listen l\n bind 127.0.0.1:2525\n option forwardfor\n server s 127.0.0.1:25\n")),
-        ("Debian's own", std::fs::read_to_string("/etc/haproxy/haproxy.cfg")?.replace("/run/haproxy", "/tmp")),
+        (
+            "an unknown backend",
+            format!("{timeouts}frontend f\n bind 127.0.0.1:2525\n default_backend nope\n"),
+        ),
+        (
+            "no listener",
+            format!("{timeouts}backend b\n server s 127.0.0.1:25\n"),
+        ),
+        (
+            "a missing table",
+            format!("{timeouts}backend b\n stick on src\n server s 127.0.0.1:25\n"),
+        ),
+        (
+            "an http directive",
+            format!(
+                "{timeouts}listen l\n bind 127.0.0.1:2525\n option forwardfor\n server s 127.0.0.1:25\n"
+            ),
+        ),
+        (
+            "Debian's own",
+            std::fs::read_to_string("/etc/haproxy/haproxy.cfg")?.replace("/run/haproxy", "/tmp"),
+        ),
         ("a bad time", "defaults\n timeout client 1x\n".into()),
         ("port 0", "listen l\n bind 127.0.0.1:0\n".into()),
         ("a quote left open", "defaults\n log-tag \"x\n".into()),
-        ("two servers of a name", format!("{timeouts}backend b\n server s 127.0.0.1:25\n server s 127.0.0.1:26\n")),
+        (
+            "two servers of a name",
+            format!("{timeouts}backend b\n server s 127.0.0.1:25\n server s 127.0.0.1:26\n"),
+        ),
     ];
     let directory = tempfile::TempDir::new()?;
     for (name, text) in cases {
@@ -207,7 +281,10 @@ fn the_same_verdicts() -> Result<()> {
         let mut codes = Vec::new();
         for program in [Program::Haproxy, Program::Posthouse] {
             let output = program.command()?.arg("-c").arg("-f").arg(&file).output()?;
-            codes.push((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()));
+            codes.push((
+                output.status.code(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            ));
         }
         ensure!(codes[0].0 == codes[1].0, "{name}: {codes:#?}");
     }

@@ -44,7 +44,10 @@ backend mail_servers
     let named = format!("client=unknown[{}]", Host::Client.ip());
     let log = postfix.log()?;
     ensure!(log.matches(&named).count() == 2, "{log}");
-    ensure!(!log.contains("bad command startup") && !log.contains("PROXY protocol"), "{log}");
+    ensure!(
+        !log.contains("bad command startup") && !log.contains("PROXY protocol"),
+        "{log}"
+    );
     Ok(())
 }
 
@@ -53,8 +56,10 @@ fn announced(header: &[u8]) -> Result<(Proxy, Server, Client)> {
     let server = Server::start(Manner::Mail)?;
     let front = free_port()?;
     let backend = format!("server s1 {} send-proxy", server.address());
-    let text = config(front, "timeout client 800ms", &backend)
-        .replace(&format!("bind {front}"), &format!("bind {front} accept-proxy"));
+    let text = config(front, "timeout client 800ms", &backend).replace(
+        &format!("bind {front}"),
+        &format!("bind {front} accept-proxy"),
+    );
     let proxy = Proxy::start(Program::Posthouse, &text)?;
     let mut client = Client::connect(front)?;
     client.send(header)?;
@@ -66,7 +71,9 @@ fn a_header_of_version_1_is_believed() -> Result<()> {
     let (proxy, server, mut client) =
         announced(b"PROXY TCP4 192.0.2.7 192.0.2.25 4321 25\r\nEHLO early\r\n")?;
     ensure!(client.line()?.starts_with("220"));
-    server.heard.wait_for("1: PROXY TCP4 192.0.2.7 192.0.2.25 4321 25")?;
+    server
+        .heard
+        .wait_for("1: PROXY TCP4 192.0.2.7 192.0.2.25 4321 25")?;
     server.heard.wait_for("1: EHLO early")?;
     client.command("QUIT")?;
     proxy.output.wait_for("192.0.2.7:4321 [")?;
@@ -79,7 +86,9 @@ fn a_header_of_version_2_is_believed() -> Result<()> {
     header.extend_from_slice(&[192, 0, 2, 8, 192, 0, 2, 25, 0x10, 0xe1, 0, 25]);
     let (_proxy, server, mut client) = announced(&header)?;
     ensure!(client.line()?.starts_with("220"));
-    server.heard.wait_for("1: PROXY TCP4 192.0.2.8 192.0.2.25 4321 25")?;
+    server
+        .heard
+        .wait_for("1: PROXY TCP4 192.0.2.8 192.0.2.25 4321 25")?;
     Ok(())
 }
 
@@ -98,7 +107,9 @@ fn what_is_no_header_ends_the_connection() -> Result<()> {
     let (proxy, server, mut client) = announced(b"EHLO there\r\n")?;
     // Closed with the client's bytes unread it may be a reset: both are an end.
     ensure!(client.rest().unwrap_or_default().is_empty());
-    proxy.output.wait_for("fe/1: Received something which does not look like a PROXY protocol header")?;
+    proxy
+        .output
+        .wait_for("fe/1: Received something which does not look like a PROXY protocol header")?;
     ensure!(server.connections() == 0);
     Ok(())
 }
@@ -107,6 +118,8 @@ fn what_is_no_header_ends_the_connection() -> Result<()> {
 fn a_header_that_does_not_come_is_not_waited_for_forever() -> Result<()> {
     let (proxy, _server, mut client) = announced(b"")?;
     ensure!(client.rest().unwrap_or_default().is_empty());
-    proxy.output.wait_for("fe/1: Timeout while waiting for PROXY protocol header")?;
+    proxy
+        .output
+        .wait_for("fe/1: Timeout while waiting for PROXY protocol header")?;
     Ok(())
 }

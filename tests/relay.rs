@@ -14,7 +14,10 @@ use crate::support::{config, free_port, told};
 fn proxy(server: &Server, check: &str) -> Result<(Proxy, std::net::SocketAddr)> {
     let front = free_port()?;
     let backend = format!("{check}\n    server s1 {}", server.address());
-    Ok((Proxy::start(Program::Posthouse, &config(front, "", &backend))?, front))
+    Ok((
+        Proxy::start(Program::Posthouse, &config(front, "", &backend))?,
+        front,
+    ))
 }
 
 #[test]
@@ -74,7 +77,10 @@ fn pipelined_commands_then_eof() -> Result<()> {
     client.send("NOOP\r\nQUIT\r\n")?;
     client.finish()?;
     let heard = String::from_utf8(client.rest()?)?;
-    ensure!(heard.contains("250 2.0.0 fine") && heard.contains("221 2.0.0 bye"), "{heard}");
+    ensure!(
+        heard.contains("250 2.0.0 fine") && heard.contains("221 2.0.0 bye"),
+        "{heard}"
+    );
     Ok(())
 }
 
@@ -109,7 +115,9 @@ fn a_slow_reader_gets_every_byte() -> Result<()> {
 fn bytes_arrive_as_they_were_sent() -> Result<()> {
     let server = Server::start(Manner::Echo)?;
     let (_proxy, front) = proxy(&server, "")?;
-    let sent: Vec<u8> = (0u32..6_000_000).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sent: Vec<u8> = (0u32..6_000_000)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let mut stream = TcpStream::connect(front)?;
     stream.set_read_timeout(Some(testkit::PATIENCE))?;
     let mut writer = stream.try_clone()?;
@@ -127,8 +135,15 @@ fn bytes_arrive_as_they_were_sent() -> Result<()> {
     });
     let mut got = Vec::new();
     stream.read_to_end(&mut got)?;
-    sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
-    ensure!(got.len() == sent.len() && got == sent, "{} of {} bytes", got.len(), sent.len());
+    sender
+        .join()
+        .map_err(|_| anyhow::anyhow!("the sender panicked"))??;
+    ensure!(
+        got.len() == sent.len() && got == sent,
+        "{} of {} bytes",
+        got.len(),
+        sent.len()
+    );
     Ok(())
 }
 
@@ -161,7 +176,9 @@ fn many_sessions_at_once() -> Result<()> {
     }
     drop(clients);
     testkit::wait_until("all sessions have ended", || {
-        proxy.stat("fe", "FRONTEND", "scur").is_ok_and(|now| now == "0")
+        proxy
+            .stat("fe", "FRONTEND", "scur")
+            .is_ok_and(|now| now == "0")
     })?;
     ensure!(proxy.stat("fe", "FRONTEND", "stot")? == "500");
     ensure!(proxy.stat("be", "s1", "smax")? == "500");

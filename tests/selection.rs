@@ -17,22 +17,31 @@ struct Farm {
 impl Farm {
     /// `lines` has `@1@` to `@3@` for the servers' addresses.
     fn start(program: Program, lines: &str) -> Result<Self> {
-        let servers =
-            (0..3).map(|_| Server::start(Manner::Mail)).collect::<Result<Vec<_>>>()?;
+        let servers = (0..3)
+            .map(|_| Server::start(Manner::Mail))
+            .collect::<Result<Vec<_>>>()?;
         let mut backend = lines.to_owned();
         for (number, server) in servers.iter().enumerate() {
             backend = backend.replace(&format!("@{}@", number + 1), &server.address().to_string());
         }
         let front = free_port()?;
         let proxy = Proxy::start(program, &config(front, "", &backend))?;
-        Ok(Self { servers, proxy, front })
+        Ok(Self {
+            servers,
+            proxy,
+            front,
+        })
     }
 
     /// Delivers a message and tells which server got it.
     fn deliver(&self) -> Result<usize> {
         let greeting = deliver(self.front, "x")?;
         let of = |server: &Server| greeting.contains(&format!("mail{} ", server.address().port()));
-        self.servers.iter().position(of).map(|place| place + 1).ok_or_else(|| anyhow::anyhow!(greeting))
+        self.servers
+            .iter()
+            .position(of)
+            .map(|place| place + 1)
+            .ok_or_else(|| anyhow::anyhow!(greeting))
     }
 
     fn deliveries(&self, count: usize) -> Result<Vec<usize>> {
@@ -115,7 +124,10 @@ fn a_stick_entry_follows_to_the_backup_and_stays() -> Result<()> {
         farm.proxy.wait_for_status("be", "s1", "UP")?;
         ensure!(farm.deliver()? == 1);
         let table = farm.proxy.ask("show table be")?;
-        ensure!(table.contains("key=127.0.0.1 ") && table.contains("server_id=1"), "{program:?}: {table}");
+        ensure!(
+            table.contains("key=127.0.0.1 ") && table.contains("server_id=1"),
+            "{program:?}: {table}"
+        );
         farm.servers[0].stop();
         farm.proxy.wait_for_status("be", "s1", "DOWN")?;
         ensure!(farm.deliver()? == 2);
@@ -146,7 +158,10 @@ fn a_stick_entry_expires() -> Result<()> {
 /// No session fails while one server lives, although no check has noticed anything yet.
 #[test]
 fn a_refused_session_moves_on_at_once() -> Result<()> {
-    let farm = Farm::start(Program::Posthouse, "server s1 @1@\n    server s2 @2@\n    server s3 @3@ backup")?;
+    let farm = Farm::start(
+        Program::Posthouse,
+        "server s1 @1@\n    server s2 @2@\n    server s3 @3@ backup",
+    )?;
     farm.servers[0].stop();
     farm.servers[1].stop();
     let begun = std::time::Instant::now();
@@ -161,14 +176,20 @@ fn a_refused_session_moves_on_at_once() -> Result<()> {
 #[test]
 fn retries_as_written() -> Result<()> {
     for program in [Program::Haproxy, Program::Posthouse] {
-        let farm = Farm::start(program, "retries 1\n    server s1 @1@\n    server s2 @2@ backup")?;
+        let farm = Farm::start(
+            program,
+            "retries 1\n    server s1 @1@\n    server s2 @2@ backup",
+        )?;
         farm.servers[0].stop();
         let begun = std::time::Instant::now();
         ensure!(Client::connect(farm.front)?.rest()?.is_empty());
         let took = begun.elapsed().as_millis();
         ensure!((900..3000).contains(&took), "{program:?}: {took} ms");
         let line = farm.proxy.output.wait_for(" be/s1 ")?;
-        ensure!(told(&line).0 == "SC" && line.contains("/1 0/0"), "{program:?}: {line}");
+        ensure!(
+            told(&line).0 == "SC" && line.contains("/1 0/0"),
+            "{program:?}: {line}"
+        );
     }
     Ok(())
 }
@@ -176,7 +197,10 @@ fn retries_as_written() -> Result<()> {
 #[test]
 fn redispatch_as_written() -> Result<()> {
     for program in [Program::Haproxy, Program::Posthouse] {
-        let farm = Farm::start(program, "option redispatch\n    server s1 @1@\n    server s2 @2@")?;
+        let farm = Farm::start(
+            program,
+            "option redispatch\n    server s1 @1@\n    server s2 @2@",
+        )?;
         farm.servers[0].stop();
         ensure!(farm.deliveries(3)? == [2, 2, 2], "{program:?}");
     }
@@ -190,7 +214,10 @@ fn nobody_there() -> Result<()> {
         let farm = Farm::start(program, "server s1 @1@ disabled")?;
         ensure!(Client::connect(farm.front)?.rest()?.is_empty());
         let line = farm.proxy.output.wait_for("be/<NOSRV>")?;
-        ensure!(told(&line).0 == "SC" && line.contains(" -1/-1/"), "{program:?}: {line}");
+        ensure!(
+            told(&line).0 == "SC" && line.contains(" -1/-1/"),
+            "{program:?}: {line}"
+        );
     }
     Ok(())
 }

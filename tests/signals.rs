@@ -32,7 +32,9 @@ fn a_soft_stop_lets_sessions_finish() -> Result<()> {
     let (_server, mut proxy, front) = running()?;
     let (mut client, _) = Client::greeted(front)?;
     proxy.signal(Signal::USR1)?;
-    proxy.output.wait_for("Proxy fe stopped (cumulated conns: FE: 1, BE: 0).")?;
+    proxy
+        .output
+        .wait_for("Proxy fe stopped (cumulated conns: FE: 1, BE: 0).")?;
     testkit::wait_until("nobody listens", || {
         std::net::TcpStream::connect(front).is_err()
     })?;
@@ -59,7 +61,10 @@ fn sigint_ends_it_with_130() -> Result<()> {
     let (_server, mut proxy, _) = running()?;
     proxy.signal(Signal::INT)?;
     let status = proxy.wait()?;
-    ensure!(status.signal() == Some(2) || status.code() == Some(130), "{status}");
+    ensure!(
+        status.signal() == Some(2) || status.code() == Some(130),
+        "{status}"
+    );
     Ok(())
 }
 
@@ -67,7 +72,9 @@ fn sigint_ends_it_with_130() -> Result<()> {
 fn sighup_tells_the_states() -> Result<()> {
     let (_server, proxy, _) = running()?;
     proxy.signal(Signal::HUP)?;
-    proxy.output.wait_for("SIGHUP: Server be/s1 is UP. Conn: 0 act, 0 pend, 0 tot.")?;
+    proxy
+        .output
+        .wait_for("SIGHUP: Server be/s1 is UP. Conn: 0 act, 0 pend, 0 tot.")?;
     Ok(())
 }
 
@@ -97,7 +104,13 @@ fn a_taken_port_is_an_error_with_a_name() -> Result<()> {
     let output = posthouse(&["-db", "-f", file.to_str().context("a path")?])?;
     let said = text(&output.stderr);
     ensure!(output.status.code() == Some(1), "{said}");
-    ensure!(said.contains("[ALERT]    (") && said.contains("for frontend fe: protocol tcpv4: cannot bind socket (Address already in use)"), "{said}");
+    ensure!(
+        said.contains("[ALERT]    (")
+            && said.contains(
+                "for frontend fe: protocol tcpv4: cannot bind socket (Address already in use)"
+            ),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -108,7 +121,11 @@ fn usage_and_versions() -> Result<()> {
     ensure!(posthouse(&["-Q"])?.status.code() == Some(1));
     let version = posthouse(&["-v"])?;
     ensure!(version.status.code() == Some(0));
-    ensure!(text(&version.stdout).starts_with("HAProxy version 3.4"), "{}", text(&version.stdout));
+    ensure!(
+        text(&version.stdout).starts_with("HAProxy version 3.4"),
+        "{}",
+        text(&version.stdout)
+    );
     ensure!(text(&version.stdout).contains("Posthouse"));
     let details = text(&posthouse(&["-vv"])?.stdout);
     for line in ["Feature list : ", "Available services : ", "TARGET"] {
@@ -120,39 +137,78 @@ fn usage_and_versions() -> Result<()> {
 #[test]
 fn verdicts_of_c() -> Result<()> {
     let directory = tempfile::TempDir::new()?;
-    let judge = |name: &str, content: &str, flags: &[&str]| -> Result<(Option<i32>, String, String)> {
-        let file = directory.path().join(name);
-        std::fs::write(&file, content)?;
-        let mut words = flags.to_vec();
-        words.extend(["-c", "-f", file.to_str().context("a path")?]);
-        let output = posthouse(&words)?;
-        Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
-    };
+    let judge =
+        |name: &str, content: &str, flags: &[&str]| -> Result<(Option<i32>, String, String)> {
+            let file = directory.path().join(name);
+            std::fs::write(&file, content)?;
+            let mut words = flags.to_vec();
+            words.extend(["-c", "-f", file.to_str().context("a path")?]);
+            let output = posthouse(&words)?;
+            Ok((
+                output.status.code(),
+                text(&output.stdout),
+                text(&output.stderr),
+            ))
+        };
     let good = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nlisten l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n";
     ensure!(judge("good.cfg", good, &[])? == (Some(0), String::new(), String::new()));
     let (code, out, _) = judge("good.cfg", good, &["-V"])?;
-    ensure!(code == Some(0) && out == "Configuration file is valid\n", "{out}");
+    ensure!(
+        code == Some(0) && out == "Configuration file is valid\n",
+        "{out}"
+    );
     let (code, _, err) = judge("bad.cfg", "listen l\n bimd 127.0.0.1:2525\n", &[])?;
     ensure!(code == Some(1), "{err}");
-    ensure!(err.contains("bad.cfg:2]") && err.contains("unknown keyword 'bimd'") && err.contains("did you mean 'bind' maybe ?"), "{err}");
+    ensure!(
+        err.contains("bad.cfg:2]")
+            && err.contains("unknown keyword 'bimd'")
+            && err.contains("did you mean 'bind' maybe ?"),
+        "{err}"
+    );
     let idle = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nbackend b\n server s 127.0.0.1:25\n";
     let (code, out, err) = judge("idle.cfg", idle, &[])?;
     ensure!(code == Some(2), "{err}");
-    ensure!(out.contains("Configuration file has no error but will not start (no listener) => exit(2)."), "{out}");
-    let (code, out, err) = judge("warn.cfg", "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n", &[])?;
-    ensure!(code == Some(0) && out.contains("Warnings were found."), "{out}{err}");
+    ensure!(
+        out.contains(
+            "Configuration file has no error but will not start (no listener) => exit(2)."
+        ),
+        "{out}"
+    );
+    let (code, out, err) = judge(
+        "warn.cfg",
+        "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n",
+        &[],
+    )?;
+    ensure!(
+        code == Some(0) && out.contains("Warnings were found."),
+        "{out}{err}"
+    );
     ensure!(err.contains("missing timeouts"), "{err}");
-    let (code, ..) = judge("warn.cfg", "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n", &["-dW"])?;
+    let (code, ..) = judge(
+        "warn.cfg",
+        "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n",
+        &["-dW"],
+    )?;
     ensure!(code == Some(1));
     Ok(())
 }
 
 #[test]
 fn conditions() -> Result<()> {
-    for (condition, code) in [("feature(POSTHOUSE)", 0), ("feature(NONSENSE)", 1), ("1 && (", 2)] {
-        ensure!(posthouse(&["-cc", condition])?.status.code() == Some(code), "{condition}");
+    for (condition, code) in [
+        ("feature(POSTHOUSE)", 0),
+        ("feature(NONSENSE)", 1),
+        ("1 && (", 2),
+    ] {
+        ensure!(
+            posthouse(&["-cc", condition])?.status.code() == Some(code),
+            "{condition}"
+        );
     }
-    let theirs = Program::Haproxy.command()?.args(["-cc", "feature(POSTHOUSE)"]).output()?;
+    let theirs = Program::Haproxy
+        .command()?
+        .args(["-cc", "feature(POSTHOUSE)"])
+        .output()?;
     ensure!(theirs.status.code() == Some(1), "it tells the two apart");
     Ok(())
 }
@@ -181,5 +237,7 @@ fn a_daemon() -> Result<()> {
     let pid: u32 = pid.trim().parse()?;
     // It leaves softly; it is ours, by the number it wrote.
     testkit::run(Command::new("kill").args(["-USR1", &pid.to_string()]))?;
-    testkit::wait_until("it has ended", || !std::path::Path::new(&format!("/proc/{pid}")).exists())
+    testkit::wait_until("it has ended", || {
+        !std::path::Path::new(&format!("/proc/{pid}")).exists()
+    })
 }

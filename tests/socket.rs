@@ -27,14 +27,21 @@ fn desk(level: &str) -> Result<Desk> {
     );
     let text = config(front, "", &backend).replace("level admin", level);
     let proxy = Proxy::start(Program::Posthouse, &text)?;
-    Ok(Desk { server, proxy, front })
+    Ok(Desk {
+        server,
+        proxy,
+        front,
+    })
 }
 
 /// Through socat, as in the article.
 fn socat(desk: &Desk, commands: &str) -> Result<String> {
     need("socat", "socat")?;
     let socket = desk.proxy.socket();
-    run(Command::new("sh").arg("-c").arg(format!("echo '{commands}' | socat stdio {}", socket.display())))
+    run(Command::new("sh").arg("-c").arg(format!(
+        "echo '{commands}' | socat stdio {}",
+        socket.display()
+    )))
 }
 
 #[test]
@@ -46,8 +53,14 @@ fn socat_asks_for_the_servers_state() -> Result<()> {
     ensure!(lines.next() == Some("1"));
     ensure!(lines.next().is_some_and(|l| l.starts_with("# be_id be_name srv_id srv_name srv_addr srv_op_state")));
     let row: Vec<_> = lines.next().context("a row")?.split(' ').collect();
-    ensure!(row.len() == 25 && row[..7] == ["3", "be", "1", "s1", "127.0.0.1", "2", "0"], "{row:?}");
-    ensure!(row[18] == desk.server.address().port().to_string(), "{row:?}");
+    ensure!(
+        row.len() == 25 && row[..7] == ["3", "be", "1", "s1", "127.0.0.1", "2", "0"],
+        "{row:?}"
+    );
+    ensure!(
+        row[18] == desk.server.address().port().to_string(),
+        "{row:?}"
+    );
     Ok(())
 }
 
@@ -67,7 +80,9 @@ fn an_operators_evening() -> Result<()> {
     ensure!(socat(&desk, "set server be/s1 weight 50%")? == "\n");
     ensure!(socat(&desk, "set server be/s1 weight 1")? == "\n");
     ensure!(socat(&desk, "set server be/s1 health down")? == "\n");
-    desk.proxy.output.wait_for("Server be/s1 is DOWN, changed from CLI.")?;
+    desk.proxy
+        .output
+        .wait_for("Server be/s1 is DOWN, changed from CLI.")?;
     ensure!(socat(&desk, "show table be")?.contains("key=127.0.0.1 "));
     ensure!(socat(&desk, "set table be key 192.0.2.1 data.server_id 2")? == "\n");
     ensure!(socat(&desk, "show table be key 192.0.2.1")?.contains("server_id=2"));
@@ -84,8 +99,14 @@ fn sessions_are_shown_and_ended() -> Result<()> {
     let desk = desk("level admin")?;
     let (mut client, _) = Client::greeted(desk.front)?;
     let sessions = desk.proxy.ask("show sess")?;
-    let row = sessions.lines().find(|line| line.contains("fe=fe be=be srv=s1")).context("a session")?;
-    ensure!(row.starts_with("0x") && row.contains(&format!("src={}", client.address()?)), "{row}");
+    let row = sessions
+        .lines()
+        .find(|line| line.contains("fe=fe be=be srv=s1"))
+        .context("a session")?;
+    ensure!(
+        row.starts_with("0x") && row.contains(&format!("src={}", client.address()?)),
+        "{row}"
+    );
     ensure!(desk.proxy.ask("shutdown sessions server be/s1")? == "\n");
     ensure!(client.rest()?.is_empty());
     let line = desk.proxy.output.wait_for(" fe be/s1 ")?;
@@ -96,10 +117,22 @@ fn sessions_are_shown_and_ended() -> Result<()> {
 #[test]
 fn levels_deny() -> Result<()> {
     let desk = desk("level user")?;
-    ensure!(desk.proxy.ask("disable server be/s1")?.contains("Permission denied"));
-    ensure!(desk.proxy.ask("clear table be")?.contains("Permission denied"));
+    ensure!(
+        desk.proxy
+            .ask("disable server be/s1")?
+            .contains("Permission denied")
+    );
+    ensure!(
+        desk.proxy
+            .ask("clear table be")?
+            .contains("Permission denied")
+    );
     ensure!(desk.proxy.ask("show stat")?.contains("be,s1,"));
-    ensure!(desk.proxy.ask("show table be")?.contains("# contents not dumped due to insufficient privileges"));
+    ensure!(
+        desk.proxy
+            .ask("show table be")?
+            .contains("# contents not dumped due to insufficient privileges")
+    );
     ensure!(!desk.proxy.ask("help")?.contains("disable server"));
     Ok(())
 }
@@ -121,7 +154,10 @@ fn an_interactive_session() -> Result<()> {
     socket.write_all(b"prompt\nshow version\nshow backend\nquit\n")?;
     let mut said = String::new();
     socket.read_to_string(&mut said)?;
-    ensure!(said.matches("> ").count() >= 3 && said.contains("# name\nbe\n"), "{said:?}");
+    ensure!(
+        said.matches("> ").count() >= 3 && said.contains("# name\nbe\n"),
+        "{said:?}"
+    );
     Ok(())
 }
 
@@ -153,7 +189,10 @@ fn hatop_shows_the_servers() -> Result<()> {
     let desk = desk("level admin")?;
     desk.proxy.wait_for_status("be", "s1", "UP")?;
     // A pseudo-terminal by script(1); `q` ends hatop after it has drawn.
-    let command = format!("stty rows 40 cols 160; exec hatop -s {}", desk.proxy.socket().display());
+    let command = format!(
+        "stty rows 40 cols 160; exec hatop -s {}",
+        desk.proxy.socket().display()
+    );
     let mut child = Command::new("script")
         .args(["-qec", &command, "/dev/null"])
         .env("TERM", "xterm")

@@ -8,7 +8,11 @@ use testkit::server::{Manner, Server};
 use crate::support::{config, free_port, told};
 
 /// Runs a session and returns its termination state.
-fn state(frontend: &str, backend: &str, live: impl FnOnce(&mut Client) -> Result<()>) -> Result<String> {
+fn state(
+    frontend: &str,
+    backend: &str,
+    live: impl FnOnce(&mut Client) -> Result<()>,
+) -> Result<String> {
     let front = free_port()?;
     let proxy = Proxy::start(Program::Posthouse, &config(front, frontend, backend))?;
     let mut client = Client::connect(front)?;
@@ -44,8 +48,10 @@ fn server() -> Result<()> {
 #[test]
 fn tunnel() -> Result<()> {
     let server = Server::start(Manner::Mail)?;
-    let backend =
-        format!("timeout server 200ms\n    timeout tunnel 1200ms\n    server s1 {}", server.address());
+    let backend = format!(
+        "timeout server 200ms\n    timeout tunnel 1200ms\n    server s1 {}",
+        server.address()
+    );
     let begun = std::time::Instant::now();
     let state = state("timeout client 200ms", &backend, |client| {
         client.line()?;
@@ -75,7 +81,10 @@ fn to_the_end_and_wait(client: &mut Client) -> Result<()> {
 #[test]
 fn server_fin() -> Result<()> {
     let server = Server::start(Manner::Silent)?;
-    let backend = format!("timeout server-fin 300ms\n    server s1 {}", server.address());
+    let backend = format!(
+        "timeout server-fin 300ms\n    server s1 {}",
+        server.address()
+    );
     let state = state("", &backend, |client| {
         client.finish()?;
         to_the_end(client)
@@ -108,7 +117,10 @@ fn client_while_connecting() -> Result<()> {
 fn queue() -> Result<()> {
     let server = Server::start(Manner::Mail)?;
     let front = free_port()?;
-    let backend = format!("timeout queue 300ms\n    server s1 {} maxconn 1", server.address());
+    let backend = format!(
+        "timeout queue 300ms\n    server s1 {} maxconn 1",
+        server.address()
+    );
     let proxy = Proxy::start(Program::Posthouse, &config(front, "", &backend))?;
     let (_first, _) = Client::greeted(front)?;
     let mut second = Client::connect(front)?;
@@ -132,7 +144,9 @@ impl Full {
         listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>()?.into())?;
         listener.listen(0)?;
         let bound = listener.local_addr()?;
-        let address = bound.as_socket().ok_or_else(|| anyhow::anyhow!("no address"))?;
+        let address = bound
+            .as_socket()
+            .ok_or_else(|| anyhow::anyhow!("no address"))?;
         let mut fillers = Vec::new();
         for _ in 0..4 {
             let filler = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -142,6 +156,10 @@ impl Full {
             fillers.push(filler);
         }
         testkit::pause(std::time::Duration::from_millis(100));
-        Ok(Self { address, _listener: listener, _fillers: fillers })
+        Ok(Self {
+            address,
+            _listener: listener,
+            _fillers: fillers,
+        })
     }
 }

@@ -6,22 +6,39 @@ use std::cmp::Ordering;
 pub const VERSION: &str = "3.4.0";
 
 /// Features that exist here. `POSTHOUSE` is false in HAProxy: one file can serve both.
-const FEATURES: &[&str] =
-    &["POSTHOUSE", "EPOLL", "POLL", "THREAD", "LINUX_SPLICE", "GETADDRINFO", "ACCEPT4", "TFO", "NS", "RT", "SHM_OPEN"];
+const FEATURES: &[&str] = &[
+    "POSTHOUSE",
+    "EPOLL",
+    "POLL",
+    "THREAD",
+    "LINUX_SPLICE",
+    "GETADDRINFO",
+    "ACCEPT4",
+    "TFO",
+    "NS",
+    "RT",
+    "SHM_OPEN",
+];
 
 /// Judges a condition; `variable` looks environment variables up.
 ///
 /// # Errors
 /// The text is no condition; the words say why.
 pub fn evaluate(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, String> {
-    let mut parser = Parser { rest: text.trim(), variable };
+    let mut parser = Parser {
+        rest: text.trim(),
+        variable,
+    };
     if parser.rest.is_empty() {
         return Ok(false);
     }
     let value = parser.any()?;
     match parser.rest {
         "" => Ok(value),
-        rest => Err(format!("unexpected character '{}' at '{rest}'", rest.chars().next().unwrap_or(' '))),
+        rest => Err(format!(
+            "unexpected character '{}' at '{rest}'",
+            rest.chars().next().unwrap_or(' ')
+        )),
     }
 }
 
@@ -39,9 +56,15 @@ const PREDICATES: &[Predicate] = &[
     ("streq", 2, |_, a| a[0] == a[1]),
     ("strneq", 2, |_, a| a[0] != a[1]),
     ("strstr", 2, |_, a| a[0].contains(&a[1])),
-    ("version_atleast", 1, |_, a| compare(VERSION, &a[0]) != Ordering::Less),
-    ("version_before", 1, |_, a| compare(VERSION, &a[0]) == Ordering::Less),
-    ("enabled", 1, |_, a| ["POLL", "EPOLL", "SPLICE", "GETADDRINFO", "REUSEPORT"].contains(&a[0].as_str())),
+    ("version_atleast", 1, |_, a| {
+        compare(VERSION, &a[0]) != Ordering::Less
+    }),
+    ("version_before", 1, |_, a| {
+        compare(VERSION, &a[0]) == Ordering::Less
+    }),
+    ("enabled", 1, |_, a| {
+        ["POLL", "EPOLL", "SPLICE", "GETADDRINFO", "REUSEPORT"].contains(&a[0].as_str())
+    }),
     ("openssl_version_atleast", 1, |_, _| false),
     ("openssl_version_before", 1, |_, _| false),
     ("ssllib_name_startswith", 1, |_, _| false),
@@ -83,11 +106,22 @@ impl Parser<'_> {
         }
         if self.take("(") {
             let value = self.any_at(depth + 1)?;
-            return if self.take(")") { Ok(value) } else { Err("missing closing parenthesis".into()) };
+            return if self.take(")") {
+                Ok(value)
+            } else {
+                Err("missing closing parenthesis".into())
+            };
         }
-        let word: String = self.rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let word: String = self
+            .rest
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
         if word.is_empty() {
-            return Err(format!("expected a predicate or a number at '{}'", self.rest));
+            return Err(format!(
+                "expected a predicate or a number at '{}'",
+                self.rest
+            ));
         }
         self.rest = &self.rest[word.len()..];
         if word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -100,9 +134,14 @@ impl Parser<'_> {
         let Some((_, count, judge)) = PREDICATES.iter().find(|(known, ..)| *known == name) else {
             return Err(format!("unknown predicate '{name}'"));
         };
-        let arguments = self.arguments().ok_or_else(|| format!("missing closing parenthesis after '{name}'"))?;
+        let arguments = self
+            .arguments()
+            .ok_or_else(|| format!("missing closing parenthesis after '{name}'"))?;
         if arguments.len() != *count {
-            return Err(format!("'{name}' takes {count} argument(s), {} given", arguments.len()));
+            return Err(format!(
+                "'{name}' takes {count} argument(s), {} given",
+                arguments.len()
+            ));
         }
         Ok(judge(self, &arguments))
     }
@@ -195,7 +234,15 @@ mod tests {
 
     #[test]
     fn what_is_no_condition() {
-        for text in ["1 && (", "foo(1)", "streq(a)", "streq(a,b", "1 1", "&&", "("] {
+        for text in [
+            "1 && (",
+            "foo(1)",
+            "streq(a)",
+            "streq(a,b",
+            "1 1",
+            "&&",
+            "(",
+        ] {
             assert!(judge(text).is_err(), "{text}");
         }
         assert!(judge(&"(".repeat(10_000)).is_err());

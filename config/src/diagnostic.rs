@@ -220,7 +220,10 @@ mod tests {
     #[test]
     fn the_word_is_underlined() {
         let line = Arc::new(Line {
-            at: Location { file: "f".into(), line: 3 },
+            at: Location {
+                file: "f".into(),
+                line: 3,
+            },
             text: "\tbäd wörd".into(),
         });
         let mut report = Report::default();

@@ -33,7 +33,10 @@ pub(crate) struct GlobalDraft {
 impl Default for GlobalDraft {
     fn default() -> Self {
         Self {
-            model: Global { bufsize: 16_384, ..Global::default() },
+            model: Global {
+                bufsize: 16_384,
+                ..Global::default()
+            },
             changes: Vec::new(),
         }
     }
@@ -303,7 +306,10 @@ impl Default for ServerDraft {
     fn default() -> Self {
         Self {
             server: Server {
-                at: crate::model::Location { file: "".into(), line: 0 },
+                at: crate::model::Location {
+                    file: "".into(),
+                    line: 0,
+                },
                 name: "".into(),
                 id: 0,
                 id_forced: false,

@@ -25,7 +25,11 @@ pub(crate) struct Env<'a> {
 
 impl<'a> Env<'a> {
     pub(crate) fn new(base: Lookup<'a>) -> Self {
-        Self { base, changed: BTreeMap::new(), kept: None }
+        Self {
+            base,
+            changed: BTreeMap::new(),
+            kept: None,
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {
@@ -56,7 +60,8 @@ impl<'a> Env<'a> {
                 }
             }
             Change::Unset(names) => {
-                self.changed.extend(names.into_iter().map(|name| (name, None)));
+                self.changed
+                    .extend(names.into_iter().map(|name| (name, None)));
             }
             Change::Keep(names) => {
                 self.changed.retain(|name, _| names.contains(name));

@@ -70,7 +70,10 @@ pub(crate) enum Status<T> {
     /// Read, and without effect; told where that could surprise.
     Ignored { warning: Option<&'static str> },
     /// Never taken.
-    Refused { why: &'static str, instead: &'static str },
+    Refused {
+        why: &'static str,
+        instead: &'static str,
+    },
     /// HAProxy knows it, Posthouse does not yet.
     NotYet,
 }
@@ -123,7 +126,10 @@ impl<T> Keyword<T> {
         doc: &'static str,
     ) -> Self {
         let row = Self::new(name, sections, "", (0, 0), parse, doc);
-        Self { negatable: true, ..row }
+        Self {
+            negatable: true,
+            ..row
+        }
     }
 
     /// Read and without effect.
@@ -147,7 +153,9 @@ impl<T> Keyword<T> {
         doc: &'static str,
     ) -> Self {
         Self {
-            status: Status::Ignored { warning: Some(warning) },
+            status: Status::Ignored {
+                warning: Some(warning),
+            },
             ..Self::ignored(name, sections, doc)
         }
     }
@@ -213,11 +221,16 @@ pub(crate) fn follow<T>(row: &Keyword<T>, args: &mut Args<'_>, to: &mut T) -> Re
         }
         Status::Refused { why, instead } => {
             let fault = Fault::new("refused", why);
-            Err(if instead.is_empty() { fault } else { fault.help(instead) })
+            Err(if instead.is_empty() {
+                fault
+            } else {
+                fault.help(instead)
+            })
         }
         Status::NotYet => {
             let text = format!("'{}' is not supported by Posthouse yet.", row.name);
-            Err(Fault::new("not-yet", text).help("HAProxy knows this keyword; remove the line, or stay with HAProxy for it"))
+            Err(Fault::new("not-yet", text)
+                .help("HAProxy knows this keyword; remove the line, or stay with HAProxy for it"))
         }
     }
 }
@@ -232,7 +245,10 @@ pub(crate) fn follow_options<T>(
     while let Some(word) = args.next() {
         let name = word.text.as_str();
         let Some(row) = rows.iter().find(|row| row.name == name) else {
-            let names = rows.iter().filter(|row| row.sections.has(list)).map(|row| row.name);
+            let names = rows
+                .iter()
+                .filter(|row| row.sections.has(list))
+                .map(|row| row.name);
             let hint = suggest::hint(name, names);
             let text = format!("unknown keyword '{name}'{hint}");
             return Err(Fault::new("unknown-option", text).on(&word.span));
@@ -244,7 +260,10 @@ pub(crate) fn follow_options<T>(
         let (keyword, syntax) = (args.keyword, args.syntax);
         let done = option(row, args, to);
         (args.keyword, args.syntax) = (keyword, syntax);
-        done.map_err(|fault| Fault { span: fault.span.or(Some(word.span.clone())), ..fault })?;
+        done.map_err(|fault| Fault {
+            span: fault.span.or(Some(word.span.clone())),
+            ..fault
+        })?;
     }
     Ok(())
 }

@@ -66,7 +66,9 @@ pub(crate) fn split(line: &[u8], variables: Variables<'_>) -> Result<Vec<Word>, 
     let words = lexer.words;
     if let Some(extra) = words.get(MAX_WORDS) {
         let text = format!("too many words on this line, at most {MAX_WORDS} are read");
-        return Err(Fault::new("too-many-words", text).on(&extra.span).shape(Shape::Line));
+        return Err(Fault::new("too-many-words", text)
+            .on(&extra.span)
+            .shape(Shape::Line));
     }
     Ok(words)
 }
@@ -98,7 +100,11 @@ impl Lexer<'_> {
                 }
                 (b'"', Quote::Double) | (b'\'', Quote::Single) => quote = Quote::None,
                 (b'"', Quote::None) | (b'\'', Quote::None) => {
-                    quote = if byte == b'"' { Quote::Double } else { Quote::Single };
+                    quote = if byte == b'"' {
+                        Quote::Double
+                    } else {
+                        Quote::Single
+                    };
                     opened = self.at;
                     self.open();
                 }
@@ -117,8 +123,15 @@ impl Lexer<'_> {
             self.at += 1;
         }
         if quote != Quote::None {
-            let fault = self.mistake("unmatched-quote", opened, self.line.len() - opened, "unmatched quote");
-            return Err(fault.help("close the quote on the same line; write \\\" for a literal one"));
+            let fault = self.mistake(
+                "unmatched-quote",
+                opened,
+                self.line.len() - opened,
+                "unmatched quote",
+            );
+            return Err(
+                fault.help("close the quote on the same line; write \\\" for a literal one")
+            );
         }
         self.close();
         Ok(())
@@ -139,7 +152,11 @@ impl Lexer<'_> {
         };
         let span = start..self.at.min(self.line.len());
         self.words.push(match String::from_utf8(raw) {
-            Ok(text) => Word { text, raw: None, span },
+            Ok(text) => Word {
+                text,
+                raw: None,
+                span,
+            },
             Err(error) => Word {
                 text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
                 raw: Some(error.into_bytes()),
@@ -247,7 +264,9 @@ impl Lexer<'_> {
 
     fn mistake(&self, code: &'static str, start: usize, length: usize, text: &str) -> Fault {
         let end = (start + length).min(self.line.len());
-        Fault::new(code, format!("{text} at position {}", start + 1)).on(&(start..end)).shape(Shape::Line)
+        Fault::new(code, format!("{text} at position {}", start + 1))
+            .on(&(start..end))
+            .shape(Shape::Line)
     }
 }
 
@@ -286,7 +305,10 @@ mod tests {
 
     #[test]
     fn escapes() {
-        assert_eq!(words(br"a\ b \\ \# \' \n\x41 \.\$"), ["a b", "\\", "#", "'", "\nA", "\\.\\$"]);
+        assert_eq!(
+            words(br"a\ b \\ \# \' \n\x41 \.\$"),
+            ["a b", "\\", "#", "'", "\nA", "\\.\\$"]
+        );
         assert_eq!(words(br#""\$A \"""#), ["$A \""]);
         assert_eq!(fails(br"a \xZZ"), "bad-escape");
         assert_eq!(fails(br"a \x4"), "bad-escape");

@@ -44,13 +44,19 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
                 code: "unreadable",
                 location: None,
                 source: None,
-                text: format!("Could not open configuration file {} : {reason}", path.display()),
+                text: format!(
+                    "Could not open configuration file {} : {reason}",
+                    path.display()
+                ),
                 help: None,
             });
         }
     }
     if report.failed() {
-        return Loaded { model: None, diagnostics: report.diagnostics };
+        return Loaded {
+            model: None,
+            diagnostics: report.diagnostics,
+        };
     }
     load_sources(&sources, &|name| std::env::var(name).ok(), &look_up)
 }
@@ -82,7 +88,10 @@ pub fn load_sources(sources: &[Source], variables: Lookup<'_>, resolver: Resolve
             });
         }
     }
-    Loaded { model: (!failed).then_some(model), diagnostics }
+    Loaded {
+        model: (!failed).then_some(model),
+        diagnostics,
+    }
 }
 
 /// Names are asked for once, however many servers have them.
@@ -93,18 +102,27 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn new(resolver: Resolver<'a>) -> Self {
-        Self { resolver, answers: std::cell::RefCell::default() }
+        Self {
+            resolver,
+            answers: std::cell::RefCell::default(),
+        }
     }
 
     fn ask(&self, name: &str) -> Option<IpAddr> {
         let mut answers = self.answers.borrow_mut();
-        *answers.entry(name.to_owned()).or_insert_with(|| (self.resolver)(name))
+        *answers
+            .entry(name.to_owned())
+            .or_insert_with(|| (self.resolver)(name))
     }
 }
 
 /// The system's resolver; IPv4 first, as HAProxy's at the start.
 fn look_up(name: &str) -> Option<IpAddr> {
-    let all: Vec<_> = (name, 0).to_socket_addrs().ok()?.map(|address| address.ip()).collect();
+    let all: Vec<_> = (name, 0)
+        .to_socket_addrs()
+        .ok()?
+        .map(|address| address.ip())
+        .collect();
     all.iter().find(|ip| ip.is_ipv4()).or(all.first()).copied()
 }
 
@@ -112,13 +130,18 @@ fn collect(path: &Path, sources: &mut Vec<Source>) -> Result<(), (PathBuf, io::E
     let named = |error| (path.to_owned(), error);
     if !fs::metadata(path).map_err(named)?.is_dir() {
         let text = fs::read(path).map_err(named)?;
-        sources.push(Source { name: path.display().to_string(), text });
+        sources.push(Source {
+            name: path.display().to_string(),
+            text,
+        });
         return Ok(());
     }
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(named)? {
         let file = entry.map_err(named)?.path();
-        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = file
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if file.extension().is_some_and(|end| end == "cfg") && !hidden && file.is_file() {
             files.push(file);
         }

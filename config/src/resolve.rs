@@ -22,10 +22,19 @@ mod http;
 pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report) -> Model {
     let global = draft.global.model;
     let ids = proxy_ids(&draft.proxies, report);
-    let names: HashMap<Arc<str>, usize> =
-        draft.proxies.iter().enumerate().map(|(index, proxy)| (Arc::clone(&proxy.name.value), index)).collect();
+    let names: HashMap<Arc<str>, usize> = draft
+        .proxies
+        .iter()
+        .enumerate()
+        .map(|(index, proxy)| (Arc::clone(&proxy.name.value), index))
+        .collect();
     let mut tables = tables(&draft.proxies);
-    let context = Context { global: &global, names: &names, kinds: &kinds(&draft.proxies), resolver };
+    let context = Context {
+        global: &global,
+        names: &names,
+        kinds: &kinds(&draft.proxies),
+        resolver,
+    };
     let mut proxies: Vec<_> = draft
         .proxies
         .iter()
@@ -52,16 +61,32 @@ fn kinds(proxies: &[ProxyDraft]) -> Vec<bool> {
 }
 
 fn tables(proxies: &[ProxyDraft]) -> Vec<Option<StickTable>> {
-    proxies.iter().map(|proxy| proxy.settings.stick_table.as_ref().map(|table| table.value.clone())).collect()
+    proxies
+        .iter()
+        .map(|proxy| {
+            proxy
+                .settings
+                .stick_table
+                .as_ref()
+                .map(|table| table.value.clone())
+        })
+        .collect()
 }
 
 /// Written ids, and for the others the next free number from 2 (haproxy-compat 1.6).
 fn proxy_ids(proxies: &[ProxyDraft], report: &mut Report) -> Vec<u32> {
     let mut taken: HashMap<u32, &ProxyDraft> = HashMap::new();
     for proxy in proxies {
-        let Some(id) = &proxy.settings.id else { continue };
+        let Some(id) = &proxy.settings.id else {
+            continue;
+        };
         if let Some(first) = taken.insert(id.value, proxy) {
-            let text = format!("Custom id {} already used by {} '{}'.", id.value, first.kind_name(), first.name.value);
+            let text = format!(
+                "Custom id {} already used by {} '{}'.",
+                id.value,
+                first.kind_name(),
+                first.name.value
+            );
             report.fault(&id.spot, Fault::new("duplicate-id", text));
         }
     }
@@ -94,7 +119,9 @@ impl Context<'_> {
         http::tell(draft, report);
         self.warn_of_unused_log(draft, report);
         let front = draft.takes_connections().then(|| self.front(draft, report));
-        let back = draft.has_servers().then(|| self.back(draft, tables, report));
+        let back = draft
+            .has_servers()
+            .then(|| self.back(draft, tables, report));
         warn_of_missing_timeouts(draft, report);
         Proxy {
             at: draft.name.spot.at(),
@@ -123,17 +150,31 @@ impl Context<'_> {
     }
 
     fn warn_of_unused_log(&self, draft: &ProxyDraft, report: &mut Report) {
-        if let (Some(spot), true, true) =
-            (&draft.settings.log_format, self.log(draft).is_empty(), draft.takes_connections())
-        {
-            let text = format!("log format ignored for {} '{}' since it has no log address.", draft.kind_name(), draft.name.value);
-            report.fault(spot, Fault::warning("log-without-target", text).shape(Shape::Whole).help("add 'log global', or a log line of its own"));
+        if let (Some(spot), true, true) = (
+            &draft.settings.log_format,
+            self.log(draft).is_empty(),
+            draft.takes_connections(),
+        ) {
+            let text = format!(
+                "log format ignored for {} '{}' since it has no log address.",
+                draft.kind_name(),
+                draft.name.value
+            );
+            report.fault(
+                spot,
+                Fault::warning("log-without-target", text)
+                    .shape(Shape::Whole)
+                    .help("add 'log global', or a log line of its own"),
+            );
         }
     }
 
     fn front(&self, draft: &ProxyDraft, report: &mut Report) -> Front {
         let settings = &draft.settings;
-        let default_backend = settings.default_backend.as_ref().and_then(|name| self.backend(draft, name, report));
+        let default_backend = settings
+            .default_backend
+            .as_ref()
+            .and_then(|name| self.backend(draft, name, report));
         Front {
             binds: binds(draft, self.global, report),
             default_backend,
@@ -144,20 +185,41 @@ impl Context<'_> {
 
     /// `default_backend`: it must exist and have servers.
     fn backend(&self, draft: &ProxyDraft, name: &At<String>, report: &mut Report) -> Option<usize> {
-        let found = self.names.get(name.value.as_str()).copied().filter(|index| self.kinds[*index]);
+        let found = self
+            .names
+            .get(name.value.as_str())
+            .copied()
+            .filter(|index| self.kinds[*index]);
         if found.is_none() {
-            let names = self.names.iter().filter(|(_, index)| self.kinds[**index]).map(|(name, _)| &**name);
+            let names = self
+                .names
+                .iter()
+                .filter(|(_, index)| self.kinds[**index])
+                .map(|(name, _)| &**name);
             let help = match crate::keyword::suggest::closest(&name.value, names) {
                 Some(near) => format!("did you mean '{near}'?"),
                 None => format!("add a section 'backend {}'", name.value),
             };
-            let text = format!("Proxy '{}': unable to find required default_backend: '{}'.", draft.name.value, name.value);
-            report.fault(&name.spot, Fault::new("unknown-backend", text).shape(Shape::Whole).help(help));
+            let text = format!(
+                "Proxy '{}': unable to find required default_backend: '{}'.",
+                draft.name.value, name.value
+            );
+            report.fault(
+                &name.spot,
+                Fault::new("unknown-backend", text)
+                    .shape(Shape::Whole)
+                    .help(help),
+            );
         }
         found
     }
 
-    fn back(&self, draft: &ProxyDraft, tables: &mut [Option<StickTable>], report: &mut Report) -> Back {
+    fn back(
+        &self,
+        draft: &ProxyDraft,
+        tables: &mut [Option<StickTable>],
+        report: &mut Report,
+    ) -> Back {
         let settings = &draft.settings;
         let keepalive: Option<Keepalive> = settings.srvtcpka.then_some(settings.server_keepalive);
         Back {
@@ -169,17 +231,36 @@ impl Context<'_> {
         }
     }
 
-    fn stick(&self, draft: &ProxyDraft, tables: &mut [Option<StickTable>], report: &mut Report) -> Vec<StickRule> {
+    fn stick(
+        &self,
+        draft: &ProxyDraft,
+        tables: &mut [Option<StickTable>],
+        report: &mut Report,
+    ) -> Vec<StickRule> {
         let mut rules = Vec::new();
         for stick in &draft.settings.stick {
-            let name = stick.table.as_ref().map_or(&*draft.name.value, |table| table.value.as_str());
+            let name = stick
+                .table
+                .as_ref()
+                .map_or(&*draft.name.value, |table| table.value.as_str());
             let index = self.names.get(name).copied();
             let table = index.and_then(|index| tables[index].as_mut());
             let (Some(index), Some(table)) = (index, table) else {
-                let spot = stick.table.as_ref().map_or(&stick.spot, |table| &table.spot);
-                let text = format!("Proxy '{}': unable to find stick-table '{name}'.", draft.name.value);
+                let spot = stick
+                    .table
+                    .as_ref()
+                    .map_or(&stick.spot, |table| &table.spot);
+                let text = format!(
+                    "Proxy '{}': unable to find stick-table '{name}'.",
+                    draft.name.value
+                );
                 let help = "add a 'stick-table' line to the section of that name";
-                report.fault(spot, Fault::new("unknown-table", text).shape(Shape::Whole).help(help));
+                report.fault(
+                    spot,
+                    Fault::new("unknown-table", text)
+                        .shape(Shape::Whole)
+                        .help(help),
+                );
                 continue;
             };
             for name in SERVER_TYPES {
@@ -208,13 +289,25 @@ impl Context<'_> {
                     "backend '{}', another server named '{}' was already defined at line {}, please use distinct names.",
                     draft.name.value, name.value, first.server.at.line
                 );
-                report.fault(&name.spot, Fault::new("duplicate-server", text).shape(Shape::Whole));
+                report.fault(
+                    &name.spot,
+                    Fault::new("duplicate-server", text).shape(Shape::Whole),
+                );
             }
         }
-        let taken: Vec<_> = drafts.iter().filter_map(|server| server.id.as_ref()).collect();
+        let taken: Vec<_> = drafts
+            .iter()
+            .filter_map(|server| server.id.as_ref())
+            .collect();
         for (place, id) in taken.iter().enumerate() {
             if taken[..place].iter().any(|other| other.value == id.value) {
-                report.fault(&id.spot, Fault::new("duplicate-id", format!("custom id {} already used by another server.", id.value)));
+                report.fault(
+                    &id.spot,
+                    Fault::new(
+                        "duplicate-id",
+                        format!("custom id {} already used by another server.", id.value),
+                    ),
+                );
             }
         }
         let mut next = 1;
@@ -232,7 +325,13 @@ impl Context<'_> {
         servers
     }
 
-    fn server(&self, proxy: &ProxyDraft, draft: &ServerDraft, id: u32, report: &mut Report) -> Option<Server> {
+    fn server(
+        &self,
+        proxy: &ProxyDraft,
+        draft: &ServerDraft,
+        id: u32,
+        report: &mut Report,
+    ) -> Option<Server> {
         let target = draft.target.as_ref()?;
         let (address, fqdn) = match &target.value {
             ServerTarget::Known(address) => (address.clone(), None),
@@ -244,15 +343,28 @@ impl Context<'_> {
                 let Some(ip) = found else {
                     let name = draft.name.as_ref().map_or("", |name| &name.value);
                     let shape = Shape::Server(format!("{}/{name}", proxy.name.value));
-                    let fault = Fault::new("unknown-host", format!("could not resolve address '{host}'."));
-                    report.fault(&target.spot, fault.shape(shape).help("write an address, or make the name known"));
+                    let fault = Fault::new(
+                        "unknown-host",
+                        format!("could not resolve address '{host}'."),
+                    );
+                    report.fault(
+                        &target.spot,
+                        fault
+                            .shape(shape)
+                            .help("write an address, or make the name known"),
+                    );
                     return None;
                 };
                 (port.with(ip), Some(host.clone()))
             }
         };
         if let Some(spot) = &draft.cookie {
-            let text = format!("server '{}' : cookie will be ignored for {} '{}' (needs 'mode http').", draft.server.name, proxy.kind_name(), proxy.name.value);
+            let text = format!(
+                "server '{}' : cookie will be ignored for {} '{}' (needs 'mode http').",
+                draft.server.name,
+                proxy.kind_name(),
+                proxy.name.value
+            );
             report.fault(spot, Fault::warning("needs-http", text).shape(Shape::Whole));
         }
         Some(Server {
@@ -271,7 +383,13 @@ fn binds(draft: &ProxyDraft, global: &Global, report: &mut Report) -> Vec<Bind> 
     let written: Vec<_> = lines.iter().filter_map(|bind| bind.id.as_ref()).collect();
     for (place, id) in written.iter().enumerate() {
         if written[..place].iter().any(|other| other.value == id.value) {
-            report.fault(&id.spot, Fault::new("duplicate-id", format!("custom id {} already used by another listener.", id.value)));
+            report.fault(
+                &id.spot,
+                Fault::new(
+                    "duplicate-id",
+                    format!("custom id {} already used by another listener.", id.value),
+                ),
+            );
         }
     }
     let mut next = 1;
@@ -288,7 +406,11 @@ fn binds(draft: &ProxyDraft, global: &Global, report: &mut Report) -> Vec<Bind> 
     let mut binds = Vec::new();
     for line in lines {
         for (place, address) in line.addresses.iter().enumerate() {
-            let mut bind = Bind { address: address.clone(), id: id(line, place == 0), ..line.bind.clone() };
+            let mut bind = Bind {
+                address: address.clone(),
+                id: id(line, place == 0),
+                ..line.bind.clone()
+            };
             let (own, common) = (&mut bind.permissions, &global.unix_bind);
             own.mode = own.mode.or(common.mode);
             own.user = own.user.take().or_else(|| common.user.clone());
@@ -304,13 +426,23 @@ fn script(draft: &ProxyDraft, report: &mut Report) -> Script {
     let settings = &draft.settings;
     match &settings.check {
         CheckOption::Smtp(hello) => Script::smtp(hello),
-        CheckOption::Tcp => {
-            Script { kind: Kind::TcpCheck, rules: settings.rules.iter().map(|rule| rule.value.clone()).collect() }
-        }
+        CheckOption::Tcp => Script {
+            kind: Kind::TcpCheck,
+            rules: settings
+                .rules
+                .iter()
+                .map(|rule| rule.value.clone())
+                .collect(),
+        },
         CheckOption::None => {
             if let Some(rule) = settings.rules.first().filter(|_| !settings.inherited_rules) {
-                let text = format!("Proxy '{}' uses tcp-check rules without 'option tcp-check', so the rules are ignored.", draft.name.value);
-                let fault = Fault::warning("check-without-option", text).shape(Shape::Whole).help("add 'option tcp-check'");
+                let text = format!(
+                    "Proxy '{}' uses tcp-check rules without 'option tcp-check', so the rules are ignored.",
+                    draft.name.value
+                );
+                let fault = Fault::warning("check-without-option", text)
+                    .shape(Shape::Whole)
+                    .help("add 'option tcp-check'");
                 report.fault(&rule.spot, fault);
             }
             Script::default()
@@ -322,9 +454,18 @@ fn script(draft: &ProxyDraft, report: &mut Report) -> Script {
 fn warn_of_missing_timeouts(draft: &ProxyDraft, report: &mut Report) {
     let settings = &draft.settings;
     let set = [
-        (draft.takes_connections() && !settings.binds.is_empty(), settings.front.timeout_client.is_some()),
-        (draft.has_servers() && !settings.servers.is_empty(), settings.back.timeout_connect.is_some()),
-        (draft.has_servers() && !settings.servers.is_empty(), settings.back.timeout_server.is_some()),
+        (
+            draft.takes_connections() && !settings.binds.is_empty(),
+            settings.front.timeout_client.is_some(),
+        ),
+        (
+            draft.has_servers() && !settings.servers.is_empty(),
+            settings.back.timeout_connect.is_some(),
+        ),
+        (
+            draft.has_servers() && !settings.servers.is_empty(),
+            settings.back.timeout_server.is_some(),
+        ),
     ];
     if settings.disabled || set.iter().all(|(needed, there)| !needed || *there) {
         return;
@@ -353,7 +494,11 @@ fn place(draft: &ProxyDraft) -> &Spot {
 
 /// Whether a proxy was meant for HTTP.
 fn is_http(draft: &ProxyDraft) -> bool {
-    draft.settings.mode.as_ref().is_some_and(|mode| mode.value == Mode::Http)
+    draft
+        .settings
+        .mode
+        .as_ref()
+        .is_some_and(|mode| mode.value == Mode::Http)
 }
 
 /// How a directive of HTTP is named in a message.

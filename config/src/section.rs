@@ -8,15 +8,22 @@ use crate::draft::{Draft, ProxyDraft, Settings, check_name};
 use crate::env::Env;
 use crate::keyword::address::Resolver;
 use crate::keyword::{
-    self, Args, BACKEND, DEFAULTS, FRONTEND, GLOBAL, Keyword, LISTEN, Modifier, Sections, check, global, http, log,
-    option, proxy, stick, suggest, unsupported,
+    self, Args, BACKEND, DEFAULTS, FRONTEND, GLOBAL, Keyword, LISTEN, Modifier, Sections, check,
+    global, http, log, option, proxy, stick, suggest, unsupported,
 };
 use crate::lexer::{self, Word};
 use crate::model::{Location, ProxyKind};
 
 /// Every table of proxies.
-pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] =
-    &[proxy::ROWS, option::ROWS, check::ROWS, stick::ROWS, log::ROWS, http::ROWS, unsupported::ROWS];
+pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
+    proxy::ROWS,
+    option::ROWS,
+    check::ROWS,
+    stick::ROWS,
+    log::ROWS,
+    http::ROWS,
+    unsupported::ROWS,
+];
 
 /// Names of sections.
 const SECTIONS: &[&str] = &["global", "defaults", "frontend", "backend", "listen"];
@@ -79,15 +86,27 @@ impl<'a> Reader<'a> {
             if self.report.full() {
                 return;
             }
-            let at = Location { file: Arc::clone(&name), line: number };
-            let line = Arc::new(Line { at, text: lexer::shown(text).into() });
+            let at = Location {
+                file: Arc::clone(&name),
+                line: number,
+            };
+            let line = Arc::new(Line {
+                at,
+                text: lexer::shown(text).into(),
+            });
             self.line(text, &line);
             if !whole && !text.is_empty() {
                 let end = line.text.len();
-                let spot = Spot { line, span: end..end };
-                let fault = Fault::new("missing-lf", "Missing LF on last line, file might have been truncated")
-                    .shape(Shape::Line)
-                    .help("end the file with a line feed");
+                let spot = Spot {
+                    line,
+                    span: end..end,
+                };
+                let fault = Fault::new(
+                    "missing-lf",
+                    "Missing LF on last line, file might have been truncated",
+                )
+                .shape(Shape::Line)
+                .help("end the file with a line feed");
                 self.report.fault(&spot, fault);
             }
         }
@@ -116,7 +135,10 @@ impl<'a> Reader<'a> {
         let words = match lexer::split(text, &|name| env.get(name)) {
             Ok(words) => words,
             Err(fault) => {
-                let spot = Spot { line: Arc::clone(line), span: 0..line.text.len() };
+                let spot = Spot {
+                    line: Arc::clone(line),
+                    span: 0..line.text.len(),
+                };
                 // In a branch that is not taken only its end matters.
                 if active {
                     self.report.fault(&spot, fault);
@@ -125,8 +147,15 @@ impl<'a> Reader<'a> {
             }
         };
         let Some(first) = words.first() else { return };
-        let spot = Spot { line: Arc::clone(line), span: first.span.clone() };
-        let done = if directive { self.directive(&words, active) } else { self.statement(&words, line) };
+        let spot = Spot {
+            line: Arc::clone(line),
+            span: first.span.clone(),
+        };
+        let done = if directive {
+            self.directive(&words, active)
+        } else {
+            self.statement(&words, line)
+        };
         if let Err(fault) = done {
             self.report.fault(&spot, fault);
         }
@@ -135,12 +164,22 @@ impl<'a> Reader<'a> {
     /// `.if` and its kin, `.notice` and its.
     fn directive(&mut self, words: &[Word], active: bool) -> Result<(), Fault> {
         let line = |code, text: &str| Fault::new(code, text.to_owned()).shape(Shape::Line);
-        let rest = words[1..].iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-        let nothing_to = || line("stray-block", "there is no '.if' before this").help("remove it, or add the '.if'");
+        let rest = words[1..]
+            .iter()
+            .map(|word| word.text.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let nothing_to = || {
+            line("stray-block", "there is no '.if' before this").help("remove it, or add the '.if'")
+        };
         match words[0].text.as_str() {
             ".if" => {
                 let value = active && self.judge(&rest)?;
-                self.blocks.push(Block { active: value, done: value, outer: active });
+                self.blocks.push(Block {
+                    active: value,
+                    done: value,
+                    outer: active,
+                });
             }
             ".elif" => {
                 let block = *self.blocks.last().ok_or_else(nothing_to)?;
@@ -158,13 +197,33 @@ impl<'a> Reader<'a> {
             ".endif" => drop(self.blocks.pop().ok_or_else(nothing_to)?),
             _ if !active => {}
             ".alert" => return Err(line("alert", &format!("'{rest}'"))),
-            ".warning" => return Err(Fault { severity: Severity::Warning, ..line("warning", &format!("'{rest}'")) }),
-            ".notice" => return Err(Fault { severity: Severity::Notice, ..line("notice", &format!("'{rest}'")) }),
-            ".diag" => return Err(Fault { severity: Severity::Diag, ..line("diag", &format!("'{rest}'")) }),
+            ".warning" => {
+                return Err(Fault {
+                    severity: Severity::Warning,
+                    ..line("warning", &format!("'{rest}'"))
+                });
+            }
+            ".notice" => {
+                return Err(Fault {
+                    severity: Severity::Notice,
+                    ..line("notice", &format!("'{rest}'"))
+                });
+            }
+            ".diag" => {
+                return Err(Fault {
+                    severity: Severity::Diag,
+                    ..line("diag", &format!("'{rest}'"))
+                });
+            }
             other => {
-                let known = [".if", ".elif", ".else", ".endif", ".alert", ".warning", ".notice", ".diag"];
+                let known = [
+                    ".if", ".elif", ".else", ".endif", ".alert", ".warning", ".notice", ".diag",
+                ];
                 let hint = suggest::hint(other, known.into_iter());
-                return Err(line("unknown-directive", &format!("unknown directive '{other}'{hint}")));
+                return Err(line(
+                    "unknown-directive",
+                    &format!("unknown directive '{other}'{hint}"),
+                ));
             }
         }
         Ok(())
@@ -172,12 +231,20 @@ impl<'a> Reader<'a> {
 
     fn judge(&self, condition: &str) -> Result<bool, Fault> {
         condition::evaluate(condition, &|name| self.env.get(name)).map_err(|why| {
-            Fault::new("bad-condition", format!("failed to evaluate condition '{condition}': {why}")).shape(Shape::Line)
+            Fault::new(
+                "bad-condition",
+                format!("failed to evaluate condition '{condition}': {why}"),
+            )
+            .shape(Shape::Line)
         })
     }
 
     fn statement(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
-        if let Some((place, empty)) = words.iter().enumerate().find(|(_, word)| word.bytes().is_empty()) {
+        if let Some((place, empty)) = words
+            .iter()
+            .enumerate()
+            .find(|(_, word)| word.bytes().is_empty())
+        {
             let text = format!(
                 "argument number {place} at position {} is empty and marks the end of the argument list",
                 empty.span.start + 1
@@ -191,18 +258,25 @@ impl<'a> Reader<'a> {
         if SECTIONS.contains(&name) {
             return self.section(words, line);
         }
-        if unsupported::SECTIONS.contains(&name) && !matches!(self.place, Place::Defaults(_) | Place::Proxy(_)) || self.is_foreign_section(words) {
+        if unsupported::SECTIONS.contains(&name)
+            && !matches!(self.place, Place::Defaults(_) | Place::Proxy(_))
+            || self.is_foreign_section(words)
+        {
             self.place = Place::Skipped;
             let text = format!("section '{name}' is not supported by Posthouse yet.");
-            return Err(Fault::new("not-yet", text).help("HAProxy knows this section; remove it, or stay with HAProxy for it"));
+            return Err(Fault::new("not-yet", text)
+                .help("HAProxy knows this section; remove it, or stay with HAProxy for it"));
         }
         if name.starts_with('[') {
             return Ok(());
         }
         match self.place {
             Place::Skipped => Ok(()),
-            Place::Nowhere => Err(Fault::new("no-section", format!("unknown keyword '{name}' out of section."))
-                .help("a file begins with a section: global, defaults, frontend, backend or listen")),
+            Place::Nowhere => Err(Fault::new(
+                "no-section",
+                format!("unknown keyword '{name}' out of section."),
+            )
+            .help("a file begins with a section: global, defaults, frontend, backend or listen")),
             Place::Global => self.global(words, line),
             Place::Defaults(_) | Place::Proxy(_) => self.proxy(words, line),
         }
@@ -220,7 +294,10 @@ impl<'a> Reader<'a> {
         let name = words.get(1).filter(|word| word.text != "from");
         if let Some(word) = name {
             check_name(&word.text).map_err(|c| {
-                let text = format!("character '{c}' is not permitted in '{kind}' name '{}'.", word.text);
+                let text = format!(
+                    "character '{c}' is not permitted in '{kind}' name '{}'.",
+                    word.text
+                );
                 Fault::new("bad-name", text).on(&word.span)
             })?;
         }
@@ -228,7 +305,9 @@ impl<'a> Reader<'a> {
         let from = match rest.next() {
             None => None,
             Some(word) if word.text == "from" && kind != "global" => {
-                let from = rest.next().ok_or_else(|| Fault::new("missing-argument", "missing name after 'from'.").on(&word.span))?;
+                let from = rest.next().ok_or_else(|| {
+                    Fault::new("missing-argument", "missing name after 'from'.").on(&word.span)
+                })?;
                 Some(from)
             }
             Some(word) => return Err(unexpected(kind, word)),
@@ -245,12 +324,15 @@ impl<'a> Reader<'a> {
         }
         let base = self.base(from, kind)?;
         if kind == "defaults" {
-            self.defaults.push((name.map(|word| word.text.clone()), base));
+            self.defaults
+                .push((name.map(|word| word.text.clone()), base));
             self.place = Place::Defaults(self.defaults.len() - 1);
             return Ok(());
         }
         let Some(word) = name else {
-            let text = format!("'{kind}' expects an <id> argument and optionally supports 'from' <defaults_name>.");
+            let text = format!(
+                "'{kind}' expects an <id> argument and optionally supports 'from' <defaults_name>."
+            );
             return Err(Fault::new("missing-argument", text));
         };
         let kind = match kind {
@@ -258,41 +340,67 @@ impl<'a> Reader<'a> {
             "backend" => ProxyKind::Backend,
             _ => ProxyKind::Listen,
         };
-        let spot = Spot { line: Arc::clone(line), span: word.span.clone() };
+        let spot = Spot {
+            line: Arc::clone(line),
+            span: word.span.clone(),
+        };
         let name: Arc<str> = word.text.as_str().into();
         self.refuse_second(&name, word)?;
-        self.draft.proxies.push(ProxyDraft { kind, name: At { value: name, spot }, settings: base });
+        self.draft.proxies.push(ProxyDraft {
+            kind,
+            name: At { value: name, spot },
+            settings: base,
+        });
         self.place = Place::Proxy(self.draft.proxies.len() - 1);
         Ok(())
     }
 
     /// HAProxy 3.4: any two proxies of one name are an error.
     fn refuse_second(&self, name: &str, word: &Word) -> Result<(), Fault> {
-        let Some(first) = self.draft.proxies.iter().find(|proxy| *proxy.name.value == *name) else { return Ok(()) };
+        let Some(first) = self
+            .draft
+            .proxies
+            .iter()
+            .find(|proxy| *proxy.name.value == *name)
+        else {
+            return Ok(());
+        };
         let text = format!(
             "{} '{name}' has the same name as {} '{name}' declared at {}.",
             "proxy",
             first.kind_name(),
             first.name.spot.at()
         );
-        Err(Fault::new("duplicate-proxy", text).on(&word.span).shape(Shape::Name).help("choose another name"))
+        Err(Fault::new("duplicate-proxy", text)
+            .on(&word.span)
+            .shape(Shape::Name)
+            .help("choose another name"))
     }
 
     /// What a section begins with: the named defaults, else the last ones.
     fn base(&self, from: Option<&Word>, kind: &str) -> Result<Settings, Fault> {
         let found = match from {
             Some(word) => {
-                let named = self.defaults.iter().rev().find(|(name, _)| name.as_deref() == Some(&word.text));
+                let named = self
+                    .defaults
+                    .iter()
+                    .rev()
+                    .find(|(name, _)| name.as_deref() == Some(&word.text));
                 let names = self.defaults.iter().filter_map(|(name, _)| name.as_deref());
                 let hint = suggest::hint(&word.text, names);
-                let text = format!("unknown defaults section '{}' referenced as default section of '{kind}'{hint}.", word.text);
+                let text = format!(
+                    "unknown defaults section '{}' referenced as default section of '{kind}'{hint}.",
+                    word.text
+                );
                 Some(named.ok_or_else(|| Fault::new("unknown-defaults", text).on(&word.span))?)
             }
             // A defaults section without `from` starts afresh.
             None if kind == "defaults" => None,
             None => self.defaults.last(),
         };
-        Ok(found.map(|(_, settings)| settings.inherit()).unwrap_or_default())
+        Ok(found
+            .map(|(_, settings)| settings.inherit())
+            .unwrap_or_default())
     }
 
     fn global(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
@@ -304,7 +412,13 @@ impl<'a> Reader<'a> {
             }
             let hint = suggest::hint(name, global::ROWS.iter().map(|row| row.name));
             let elsewhere = belongs(PROXY_TABLES, words);
-            return Err(Fault { help: elsewhere, ..Fault::new("unknown-keyword", format!("unknown keyword '{name}' in 'global' section{hint}")) });
+            return Err(Fault {
+                help: elsewhere,
+                ..Fault::new(
+                    "unknown-keyword",
+                    format!("unknown keyword '{name}' in 'global' section{hint}"),
+                )
+            });
         };
         check_modifier(row.negatable, modifier, row.name)?;
         let mut args = Args::new(words, count, line, self.resolver);
@@ -316,7 +430,9 @@ impl<'a> Reader<'a> {
         for change in std::mem::take(&mut self.draft.global.changes) {
             self.env.apply(change);
         }
-        warnings.into_iter().for_each(|fault| self.report.fault(&spot, fault));
+        warnings
+            .into_iter()
+            .for_each(|fault| self.report.fault(&spot, fault));
         done.map_err(|fault| fault.or_on(&spot))
     }
 
@@ -352,7 +468,9 @@ impl<'a> Reader<'a> {
         let done = keyword::follow(row, &mut args, settings);
         let spot = args.spot();
         let warnings = std::mem::take(&mut args.warnings);
-        warnings.into_iter().for_each(|fault| self.report.fault(&spot, fault));
+        warnings
+            .into_iter()
+            .for_each(|fault| self.report.fault(&spot, fault));
         done.map_err(|fault| fault.or_on(&spot))
     }
 }
@@ -375,26 +493,40 @@ fn check_modifier(negatable: bool, modifier: Modifier, name: &str) -> Result<(),
 }
 
 fn unexpected(kind: &str, word: &Word) -> Fault {
-    let text = format!("'{kind}' cannot handle unexpected argument '{}'.", word.text);
+    let text = format!(
+        "'{kind}' cannot handle unexpected argument '{}'.",
+        word.text
+    );
     Fault::new("unexpected-argument", text).on(&word.span)
 }
 
 /// The section a keyword would be known in.
 fn belongs(tables: &[&[Keyword<Settings>]], words: &[Word]) -> Option<String> {
-    keyword::find(tables, words).map(|(row, _)| format!("'{}' belongs into a proxy section", row.name))
+    keyword::find(tables, words)
+        .map(|(row, _)| format!("'{}' belongs into a proxy section", row.name))
 }
 
 fn unknown(words: &[Word], kind: &str, own: Sections) -> Fault {
     let name = words.first().map_or("", |word| word.text.as_str());
-    let rows = || PROXY_TABLES.iter().flat_map(|table| table.iter()).filter(|row| row.sections.has(own));
+    let rows = || {
+        PROXY_TABLES
+            .iter()
+            .flat_map(|table| table.iter())
+            .filter(|row| row.sections.has(own))
+    };
     // Families of two words: the second is the one to look at.
     let family = format!("{name} ");
-    let members: Vec<_> = rows().filter_map(|row| row.name.strip_prefix(&family)).collect();
+    let members: Vec<_> = rows()
+        .filter_map(|row| row.name.strip_prefix(&family))
+        .collect();
     if let (false, Some(second)) = (members.is_empty(), words.get(1)) {
         let hint = suggest::hint(&second.text, members.into_iter());
         let text = match name {
             "option" => format!("unknown option '{}'{hint}.", second.text),
-            _ => format!("unknown keyword '{name} {}' in '{kind}' section{hint}", second.text),
+            _ => format!(
+                "unknown keyword '{name} {}' in '{kind}' section{hint}",
+                second.text
+            ),
         };
         return Fault::new("unknown-keyword", text).on(&second.span);
     }
@@ -406,7 +538,9 @@ fn unknown(words: &[Word], kind: &str, own: Sections) -> Fault {
         None => fault,
     };
     match keyword::find(&[global::ROWS], words) {
-        Some((row, _)) if row.sections.has(GLOBAL) => fault.help(format!("'{}' belongs into the global section", row.name)),
+        Some((row, _)) if row.sections.has(GLOBAL) => {
+            fault.help(format!("'{}' belongs into the global section", row.name))
+        }
         _ => fault,
     }
 }
@@ -417,8 +551,15 @@ fn misplaced<T>(row: &Keyword<T>, own: Sections, kind: &str, name: &str) -> Resu
         let text = format!("'{}' not allowed in 'defaults' section.", row.name);
         return Err(Fault::new("misplaced-keyword", text).help("move it into a proxy section"));
     }
-    let lacks = if own == BACKEND { "frontend" } else { "backend" };
-    let text = format!("'{}' ignored because {kind} '{name}' has no {lacks} capability.", row.name);
+    let lacks = if own == BACKEND {
+        "frontend"
+    } else {
+        "backend"
+    };
+    let text = format!(
+        "'{}' ignored because {kind} '{name}' has no {lacks} capability.",
+        row.name
+    );
     Err(Fault::warning("misplaced-keyword", text))
 }
 

@@ -35,7 +35,9 @@ pub(crate) async fn find_server(
     client: Client,
 ) -> Result<Legs, Ending> {
     let proxy = Arc::clone(session.backend.as_ref().ok_or(NO_SERVER)?);
-    let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else { return Err(NO_SERVER) };
+    let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
+        return Err(NO_SERVER);
+    };
     let stuck = stick::remembered(worker, session, &client, &proxy);
     let mut attempts = Attempts::new(conf, stuck.is_some());
     let mut choice = Some(match stuck {
@@ -44,7 +46,15 @@ pub(crate) async fn find_server(
     });
     loop {
         if let Some(choice) = choice.take() {
-            occupy(worker, ticket, session, (&proxy, back), choice, attempts.pinned()).await?;
+            occupy(
+                worker,
+                ticket,
+                session,
+                (&proxy, back),
+                choice,
+                attempts.pinned(),
+            )
+            .await?;
         }
         let fault = match reach(worker, ticket, session, &proxy, back, &client).await {
             Ok(connected) => {
@@ -105,7 +115,14 @@ fn ask(
         Peer::Local => None,
     };
     let loads = |server: usize| back.queue.load(&back.servers[server]);
-    question(&back.selector.load(), &Pick { source, loads: &loads, tried })
+    question(
+        &back.selector.load(),
+        &Pick {
+            source,
+            loads: &loads,
+            tried,
+        },
+    )
 }
 
 /// Takes a slot on a server, waiting for one for `timeout queue` if need be.
@@ -142,7 +159,13 @@ async fn occupy(
         let conf = proxy.conf().back.as_ref();
         let limit = conf.and_then(|conf| conf.timeout_queue.or(conf.timeout_connect));
         let limits = [limit, patience(session)].into_iter().flatten();
-        match ticket.wait(limits.filter(|limit| !limit.is_zero()).min(), place.called()).await {
+        match ticket
+            .wait(
+                limits.filter(|limit| !limit.is_zero()).min(),
+                place.called(),
+            )
+            .await
+        {
             Ok(Call::Slot(server)) => break server,
             Ok(Call::Again) => choice = choose(session, back, &Tried::default()),
             Err(Stop::Ended(ending)) => return Err(ending),
@@ -167,7 +190,9 @@ async fn occupy(
 
 /// Gives a server up whose attempt failed; the session goes on to another.
 fn vacate(worker: &Worker, session: &mut Session, back: &Backend) {
-    let Some(server) = session.server.take() else { return };
+    let Some(server) = session.server.take() else {
+        return;
+    };
     server.totals.at(worker.id).redispatches.add(1);
     back.totals.at(worker.id).redispatches.add(1);
     session.redispatched = true;
@@ -201,7 +226,9 @@ async fn reach(
     back: &Backend,
     client: &Client,
 ) -> Result<Connected, Failure> {
-    let Some(server) = session.server.clone() else { return Err(Failure::Over(NO_SERVER)) };
+    let Some(server) = session.server.clone() else {
+        return Err(Failure::Over(NO_SERVER));
+    };
     server.totals.at(worker.id).connects.add(1);
     back.totals.at(worker.id).connects.add(1);
     let result = connect::dial(worker, ticket, session, &server, client).await;
@@ -215,7 +242,10 @@ async fn reach(
         Err(Failure::Over(_)) => None,
     };
     if let Some(success) = success {
-        worker.report(Evidence { at: (proxy.index, server.index), success });
+        worker.report(Evidence {
+            at: (proxy.index, server.index),
+            success,
+        });
     }
     result
 }
@@ -223,7 +253,10 @@ async fn reach(
 /// The pause before the same server is tried again.
 async fn rest(ticket: &Ticket<'_>, session: &Session, pause: Duration) -> Result<(), Ending> {
     let patience = patience(session).unwrap_or(Duration::MAX);
-    match ticket.wait(Some(pause.min(patience)), std::future::pending::<()>()).await {
+    match ticket
+        .wait(Some(pause.min(patience)), std::future::pending::<()>())
+        .await
+    {
         Err(Stop::Ended(ending)) => Err(ending),
         _ if patience <= pause => Err(late(session, Phase::Connect)),
         _ => Ok(()),
@@ -232,7 +265,18 @@ async fn rest(ticket: &Ticket<'_>, session: &Session, pause: Duration) -> Result
 
 /// Whose time is up while nothing is connected: the client's, or the server's (or queue's).
 fn late(session: &Session, phase: Phase) -> Ending {
-    let limit = session.ingress.front().timeout_client.filter(|limit| !limit.is_zero());
+    let limit = session
+        .ingress
+        .front()
+        .timeout_client
+        .filter(|limit| !limit.is_zero());
     let client = limit.is_some_and(|limit| u128::from(session.age()) + 1 >= limit.as_millis());
-    Ending::new(if client { Cause::ClientTimeout } else { Cause::ServerTimeout }, phase)
+    Ending::new(
+        if client {
+            Cause::ClientTimeout
+        } else {
+            Cause::ServerTimeout
+        },
+        phase,
+    )
 }

@@ -95,7 +95,9 @@ pub struct Pick<'p> {
 
 impl std::fmt::Debug for Pick<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pick").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Pick")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 
@@ -132,11 +134,19 @@ impl Selector {
     pub fn new(candidates: &[Candidate], balance: Balance, allbackups: bool) -> Self {
         let usable = |candidate: &&Candidate| candidate.usable && candidate.weight > 0;
         let group = |backup: bool| -> Vec<Candidate> {
-            candidates.iter().filter(usable).filter(|c| c.backup == backup).copied().collect()
+            candidates
+                .iter()
+                .filter(usable)
+                .filter(|c| c.backup == backup)
+                .copied()
+                .collect()
         };
         let (actives, backups) = (group(false), group(true));
         let alone = actives.is_empty() && !allbackups;
-        let sole_backup = backups.first().filter(|_| alone).map(|candidate| candidate.index);
+        let sole_backup = backups
+            .first()
+            .filter(|_| alone)
+            .map(|candidate| candidate.index);
         let shared = match (actives.is_empty(), allbackups) {
             (false, _) => &actives[..],
             (true, true) => &backups[..],
@@ -153,7 +163,10 @@ impl Selector {
             sole_backup,
             actives: actives.len(),
             backups: backups.iter().map(|candidate| candidate.index).collect(),
-            last_resorts: last_resorts.iter().map(|candidate| candidate.index).collect(),
+            last_resorts: last_resorts
+                .iter()
+                .map(|candidate| candidate.index)
+                .collect(),
         }
     }
 
@@ -171,7 +184,11 @@ impl Selector {
     /// or the backup that takes everything.
     pub fn serves_any(&self, index: usize) -> bool {
         self.sole_backup == Some(index)
-            || self.algorithm.group().iter().any(|candidate| candidate.index == index)
+            || self
+                .algorithm
+                .group()
+                .iter()
+                .any(|candidate| candidate.index == index)
     }
 
     /// The balance algorithm's choice. A lone backup is chosen even when it is full: sessions wait for
@@ -179,7 +196,11 @@ impl Selector {
     pub fn choose(&self, pick: &Pick<'_>) -> Choice {
         if let Some(backup) = self.sole_backup {
             let tried = pick.tried.contains(backup);
-            return if tried { Choice::None } else { Choice::Server(backup) };
+            return if tried {
+                Choice::None
+            } else {
+                Choice::Server(backup)
+            };
         }
         self.algorithm.choose(pick)
     }

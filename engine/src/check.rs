@@ -55,7 +55,11 @@ impl Limits {
     /// Until when a connection must stand: without `timeout check` the whole check has `inter`.
     fn for_connect(self, begun: Instant, now: Instant) -> Instant {
         match self.check {
-            Some(_) => now + self.connect.map_or(self.inter, |connect| connect.min(self.inter)),
+            Some(_) => {
+                now + self
+                    .connect
+                    .map_or(self.inter, |connect| connect.min(self.inter))
+            }
             None => begun + self.inter,
         }
     }
@@ -81,7 +85,9 @@ pub(crate) async fn run(controller: Rc<RefCell<Controller>>, subject: Subject, f
         let begun = Instant::now();
         let outcome = once(&subject, begun).await;
         let took = begun.elapsed();
-        pause = controller.borrow_mut().check_ended(subject.at, outcome, took);
+        pause = controller
+            .borrow_mut()
+            .check_ended(subject.at, outcome, took);
     }
 }
 
@@ -198,7 +204,10 @@ fn target<'s>(server: &'s Server, rule: Option<&Connect>) -> Target<'s> {
         ServerAddress::IpRelative(ip, _) => (Some(*ip), 0),
         ServerAddress::Unix(_) | ServerAddress::Abstract(_) => (None, 0),
     };
-    match (rule_addr.or(server.check_addr).or(own_addr), &server.address) {
+    match (
+        rule_addr.or(server.check_addr).or(own_addr),
+        &server.address,
+    ) {
         (Some(ip), _) => {
             let port = rule_port.or(server.check_port).unwrap_or(own_port);
             Target::Ip(SocketAddr::new(ip, port))
@@ -215,7 +224,10 @@ fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let name = error.raw_os_error().and_then(|code| {
-        NAMES.iter().find(|(errno, _)| errno.raw_os_error() == code).map(|(_, name)| *name)
+        NAMES
+            .iter()
+            .find(|(errno, _)| errno.raw_os_error() == code)
+            .map(|(_, name)| *name)
     });
     match name {
         Some(name) => format!("{name} returned by OS ({text})"),
@@ -245,6 +257,9 @@ impl Stream {
     /// The connection's own addresses, as a check's PROXY v1 header tells them.
     fn addresses(&self) -> Option<Addresses> {
         let (source, destination) = self.ends()?;
-        Some(Addresses { source, destination })
+        Some(Addresses {
+            source,
+            destination,
+        })
     }
 }

@@ -73,7 +73,9 @@ pub(crate) async fn dial(
     server: &Server,
     client: &Client,
 ) -> Result<Connected, Failure> {
-    let Some(back) = session.back() else { return Err(Failure::Over(Ending::RESOURCE)) };
+    let Some(back) = session.back() else {
+        return Err(Failure::Over(Ending::RESOURCE));
+    };
     let socket = open(session, server, back, client).map_err(|errno| match errno {
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => {
             Failure::Over(Ending::RESOURCE)
@@ -94,14 +96,21 @@ pub(crate) async fn dial(
         Interest::WRITABLE
     };
     let limit = shorter(back.timeout_connect, patience(session));
-    let watched = sock::watch(socket, interest)
-        .map_err(|_| Failure::Over(Ending::RESOURCE))?;
+    let watched = sock::watch(socket, interest).map_err(|_| Failure::Over(Ending::RESOURCE))?;
     let stop = if interest.is_readable() {
-        match ticket.wait(limit, first_bytes(worker, &watched, client)).await {
+        match ticket
+            .wait(limit, first_bytes(worker, &watched, client))
+            .await
+        {
             Ok(first) => {
                 let (passed, to_client) = first.map_err(Failure::Server)?;
                 let socket = watched.into_inner();
-                return Ok(Connected { socket, passed, to_client, to_server: Vec::new() });
+                return Ok(Connected {
+                    socket,
+                    passed,
+                    to_client,
+                    to_server: Vec::new(),
+                });
             }
             Err(stop) => stop,
         }
@@ -200,7 +209,12 @@ fn established(socket: OwnedFd, header: Vec<u8>) -> Result<Connected, Fault> {
             Err(_) => return Err(Fault::Refused),
         }
     }
-    Ok(Connected { socket, passed: 0, to_client: Vec::new(), to_server })
+    Ok(Connected {
+        socket,
+        passed: 0,
+        to_client: Vec::new(),
+        to_server,
+    })
 }
 
 /// A wait that ended early. A server that is connected and has not spoken yet is nobody's failure: the
@@ -212,7 +226,9 @@ fn stopped(
     socket: OwnedFd,
 ) -> Result<Connected, Failure> {
     let Stop::Late = stop else {
-        let Stop::Ended(ending) = stop else { return Err(Failure::Over(Ending::RESOURCE)) };
+        let Stop::Ended(ending) = stop else {
+            return Err(Failure::Over(Ending::RESOURCE));
+        };
         return Err(Failure::Over(ending));
     };
     let connected = getpeername(&socket).is_ok();
@@ -221,8 +237,14 @@ fn stopped(
     });
     let connect_late = back.timeout_connect.is_some_and(|limit| !limit.is_zero());
     match (client_late, connected) {
-        (true, true) => Err(Failure::Over(Ending::new(Cause::ClientTimeout, Phase::Data))),
-        (true, false) => Err(Failure::Over(Ending::new(Cause::ClientTimeout, Phase::Connect))),
+        (true, true) => Err(Failure::Over(Ending::new(
+            Cause::ClientTimeout,
+            Phase::Data,
+        ))),
+        (true, false) => Err(Failure::Over(Ending::new(
+            Cause::ClientTimeout,
+            Phase::Connect,
+        ))),
         (false, true) => Ok(Connected {
             socket,
             passed: 0,
@@ -237,9 +259,14 @@ fn stopped(
 /// The PROXY header for this server; empty where it takes none.
 fn proxy_header(session: &Session, server: &Server, client: &Client) -> Vec<u8> {
     let mut header = Vec::new();
-    let Some(version) = server.conf.send_proxy else { return header };
+    let Some(version) = server.conf.send_proxy else {
+        return header;
+    };
     let addresses = match (session.client, destination(session, client)) {
-        (Peer::Ip(source), Some(destination)) => Some(Addresses { source, destination }),
+        (Peer::Ip(source), Some(destination)) => Some(Addresses {
+            source,
+            destination,
+        }),
         _ => None,
     };
     match version {
@@ -251,10 +278,16 @@ fn proxy_header(session: &Session, server: &Server, client: &Client) -> Vec<u8> 
 
 /// The address the client connected to.
 pub(crate) fn destination(session: &Session, client: &Client) -> Option<SocketAddr> {
-    session.destination.or_else(|| sock::local_address(&client.socket))
+    session
+        .destination
+        .or_else(|| sock::local_address(&client.socket))
 }
 
 /// The shorter of two limits; zero and `None` are no limit.
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
-    [a, b].into_iter().flatten().filter(|limit| !limit.is_zero()).min()
+    [a, b]
+        .into_iter()
+        .flatten()
+        .filter(|limit| !limit.is_zero())
+        .min()
 }

@@ -52,7 +52,11 @@ pub struct BackendState {
 impl BackendState {
     /// Milliseconds without a usable server so far.
     pub fn downtime(&self, now: Millis) -> Millis {
-        let current = if self.up { 0 } else { now.saturating_sub(self.last_change) };
+        let current = if self.up {
+            0
+        } else {
+            now.saturating_sub(self.last_change)
+        };
         self.down_before + current
     }
 
@@ -100,7 +104,9 @@ impl Controller {
             .proxies
             .iter()
             .map(|proxy| {
-                let Some(conf) = &proxy.conf().back else { return Vec::new() };
+                let Some(conf) = &proxy.conf().back else {
+                    return Vec::new();
+                };
                 let dynamic = is_dynamic(conf.balance);
                 let unit = |server| Unit {
                     health: Health::new(server, dynamic, now),
@@ -113,7 +119,13 @@ impl Controller {
             topology: Arc::clone(topology),
             log,
             units,
-            backends: vec![BackendState { up: true, ..BackendState::default() }; topology.proxies.len()],
+            backends: vec![
+                BackendState {
+                    up: true,
+                    ..BackendState::default()
+                };
+                topology.proxies.len()
+            ],
             endings: Vec::new(),
             endings_wake: Rc::new(Notify::new()),
         };
@@ -162,13 +174,19 @@ impl Controller {
 
     /// `enable health`, `disable health`. False where the server has no check.
     pub fn enable_check(&mut self, at: At, enabled: bool) -> bool {
-        self.unit(at).is_some_and(|unit| unit.health.enable_check(enabled))
+        self.unit(at)
+            .is_some_and(|unit| unit.health.enable_check(enabled))
     }
 
     /// `clear counters all`: the counters of checks.
     pub fn clear_counters(&mut self) {
-        self.units.iter_mut().flatten().for_each(|unit| unit.health.clear_counters());
-        self.backends.iter_mut().for_each(|backend| backend.down_transitions = 0);
+        self.units
+            .iter_mut()
+            .flatten()
+            .for_each(|unit| unit.health.clear_counters());
+        self.backends
+            .iter_mut()
+            .for_each(|backend| backend.down_transitions = 0);
     }
 
     /// What wakes the check task of a server before its time.
@@ -178,7 +196,9 @@ impl Controller {
 
     /// A check is about to run. False: not now.
     pub(crate) fn check_begins(&mut self, at: At) -> bool {
-        let Some(unit) = self.unit(at) else { return false };
+        let Some(unit) = self.unit(at) else {
+            return false;
+        };
         if unit.health.wants_checks() {
             unit.health.check_started();
         }
@@ -190,12 +210,17 @@ impl Controller {
         let took = took.as_millis() as u64;
         self.change(at, |health, now| health.check(outcome, took, now));
         let pause = self.health(at).map_or(0, Health::next_interval);
-        schedule::spread(Duration::from_millis(pause), self.topology.model.global.spread_checks)
+        schedule::spread(
+            Duration::from_millis(pause),
+            self.topology.model.global.spread_checks,
+        )
     }
 
     /// A session has connected a server, or has not.
     pub(crate) fn evidence(&mut self, evidence: &Evidence) {
-        self.change(evidence.at, |health, now| health.evidence(evidence.success, now));
+        self.change(evidence.at, |health, now| {
+            health.evidence(evidence.success, now)
+        });
     }
 
     /// Time passes: servers that warm up gain weight.
@@ -244,7 +269,9 @@ impl Controller {
     fn publish(&mut self, proxy: usize, now: Millis) -> bool {
         let topology = Arc::clone(&self.topology);
         let proxy_ref = &topology.proxies[proxy];
-        let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else { return false };
+        let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else {
+            return false;
+        };
         let candidates: Vec<_> = self.units[proxy]
             .iter()
             .zip(&back.servers)
@@ -262,12 +289,18 @@ impl Controller {
             let out = unit.health.op() == OpState::Stopped;
             server.set_standing(if out { Standing::Out } else { Standing::In });
         }
-        let eligible: Vec<_> =
-            back.servers.iter().map(|server| selector.serves_any(server.index)).collect();
+        let eligible: Vec<_> = back
+            .servers
+            .iter()
+            .map(|server| selector.serves_any(server.index))
+            .collect();
         let last_gone = self.backends[proxy].update(&selector, now);
         back.selector.store(Arc::new(selector));
         for (server, eligible) in eligible.into_iter().enumerate() {
-            let warmth = self.units[proxy][server].health.throttle(now).unwrap_or(100);
+            let warmth = self.units[proxy][server]
+                .health
+                .throttle(now)
+                .unwrap_or(100);
             back.queue.adjust(server, eligible, warmth);
         }
         if last_gone {
@@ -279,13 +312,19 @@ impl Controller {
     /// What a change means for sessions; returns how many were sent to wait elsewhere.
     fn follow_up(&mut self, at: At, change: &Change) -> u32 {
         let (proxy, server) = at;
-        let Some(back) = &self.topology.proxies[proxy].back else { return 0 };
+        let Some(back) = &self.topology.proxies[proxy].back else {
+            return 0;
+        };
         let conf = &back.servers[server].conf;
-        let (down, up) = (conf.on_marked_down_shutdown, conf.on_marked_up_shutdown_backups);
+        let (down, up) = (
+            conf.on_marked_down_shutdown,
+            conf.on_marked_up_shutdown_backups,
+        );
         match change {
             Change::WentDown { .. } | Change::EnteredMaint { .. } => {
                 if down {
-                    self.endings.push((Which::OnServer { proxy, server }, Killer::MarkedDown));
+                    self.endings
+                        .push((Which::OnServer { proxy, server }, Killer::MarkedDown));
                     self.endings_wake.notify_one();
                 }
                 back.queue.requeue(server)
@@ -294,7 +333,8 @@ impl Controller {
             Change::WentUp { .. } | Change::LeftMaint { drained: false, .. } => {
                 let serves = self.units[proxy][server].health.uweight() > 0 && !conf.backup;
                 if up && serves {
-                    self.endings.push((Which::OnBackups { proxy }, Killer::MarkedUp));
+                    self.endings
+                        .push((Which::OnBackups { proxy }, Killer::MarkedUp));
                     self.endings_wake.notify_one();
                 }
                 0
@@ -310,7 +350,9 @@ impl Controller {
     /// Writes what a change is worth saying, to the backend's log and to standard error.
     fn tell(&self, (proxy, server): At, change: &Change, requeued: u32, now: Millis) {
         let proxy_ref = &self.topology.proxies[proxy];
-        let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else { return };
+        let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else {
+            return;
+        };
         let server = &back.servers[server];
         let state = self.backends[proxy];
         let subject = lines::Subject {
@@ -350,12 +392,22 @@ impl Controller {
     fn log_line(&self, proxy: &Proxy, level: Level, text: String, at: Millis) {
         if proxy.logger.is_on() {
             let route = Route::Proxy(Arc::clone(&proxy.logger));
-            self.log.send(vec![Line { route, level, at, text }]);
+            self.log.send(vec![Line {
+                route,
+                level,
+                at,
+                text,
+            }]);
         }
     }
 
     fn console(&self, level: Level, text: String, at: Millis) {
-        self.log.send(vec![Line { route: Route::Console, level, at, text }]);
+        self.log.send(vec![Line {
+            route: Route::Console,
+            level,
+            at,
+            text,
+        }]);
     }
 }
 

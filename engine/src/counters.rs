@@ -29,7 +29,11 @@ pub struct PerWorker<T>(Box<[CachePadded<T>]>);
 
 impl<T: Default> PerWorker<T> {
     pub(crate) fn new(workers: usize) -> Self {
-        Self((0..workers.max(1)).map(|_| CachePadded::default()).collect())
+        Self(
+            (0..workers.max(1))
+                .map(|_| CachePadded::default())
+                .collect(),
+        )
     }
 
     /// The worker's own part.
@@ -95,7 +99,8 @@ impl TimeAverage {
 
     pub(crate) fn add(&self, ms: u64) {
         let sum = self.sum.load(Relaxed);
-        self.sum.store(sum - sum.div_ceil(Self::WINDOW) + ms, Relaxed);
+        self.sum
+            .store(sum - sum.div_ceil(Self::WINDOW) + ms, Relaxed);
         self.max.fetch_max(ms, Relaxed);
     }
 

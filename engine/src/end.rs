@@ -114,8 +114,17 @@ fn count(worker: &Worker, session: &Session, ending: Ending) {
         totals.bytes_in.add(session.bytes_in);
         totals.bytes_out.add(session.bytes_out);
     }
-    worker.process.bytes_out.fetch_add(session.bytes_out, Ordering::Relaxed);
-    let Some(back) = session.backend.as_ref().and_then(|proxy| proxy.back.as_ref()) else { return };
+    worker
+        .process
+        .bytes_out
+        .fetch_add(session.bytes_out, Ordering::Relaxed);
+    let Some(back) = session
+        .backend
+        .as_ref()
+        .and_then(|proxy| proxy.back.as_ref())
+    else {
+        return;
+    };
     let in_data = ending.phase == Phase::Data;
     let totals = back.totals.at(worker.id);
     totals.bytes_in.add(session.bytes_in);
@@ -126,11 +135,16 @@ fn count(worker: &Worker, session: &Session, ending: Ending) {
     totals.server_aborts.add(u64::from(server_broke));
     if let Some(connected) = session.marks.connected {
         let assigned = session.marks.assigned.unwrap_or(0);
-        let times = [&back.times, session.server.as_ref().map_or(&back.times, |s| &s.times)];
+        let times = [
+            &back.times,
+            session.server.as_ref().map_or(&back.times, |s| &s.times),
+        ];
         let distinct = if session.server.is_some() { 2 } else { 1 };
         for times in &times[..distinct] {
             times.queue.add(u64::from(assigned));
-            times.connect.add(u64::from(connected - assigned.min(connected)));
+            times
+                .connect
+                .add(u64::from(connected - assigned.min(connected)));
             times.total.add(total_ms);
         }
     }
@@ -145,7 +159,13 @@ fn count(worker: &Worker, session: &Session, ending: Ending) {
 
 /// Gives the server's slot back, to the next who waits for one if somebody does.
 fn leave_server(session: &Session) {
-    let Some(back) = session.backend.as_ref().and_then(|proxy| proxy.back.as_ref()) else { return };
+    let Some(back) = session
+        .backend
+        .as_ref()
+        .and_then(|proxy| proxy.back.as_ref())
+    else {
+        return;
+    };
     if let Some(server) = &session.server {
         server.sessions.leave();
         back.queue.release(server);

@@ -234,7 +234,11 @@ impl Health {
                 error_limit: server.error_limit.max(1),
                 on_error: server.on_error,
             },
-            op: if disabled { OpState::Stopped } else { OpState::Running },
+            op: if disabled {
+                OpState::Stopped
+            } else {
+                OpState::Running
+            },
             admin: if disabled { admin } else { AdminBits::empty() },
             health: if disabled { 0 } else { server.rise.max(1) },
             check: CheckState {
@@ -282,7 +286,13 @@ impl Health {
         if !self.check.enabled || self.in_maint() {
             return Vec::new();
         }
-        self.judge(Report { outcome, duration_ms: Some(duration_ms) }, now)
+        self.judge(
+            Report {
+                outcome,
+                duration_ms: Some(duration_ms),
+            },
+            now,
+        )
     }
 
     /// The heart: one integer goes up and down, and the state follows it.
@@ -317,7 +327,10 @@ impl Health {
         self.last = Some(report.clone());
         let mut changes = Vec::new();
         if before != (self.check.status, self.health) {
-            let detail = Detail { report: report.clone(), fraction: self.fraction() };
+            let detail = Detail {
+                report: report.clone(),
+                fraction: self.fraction(),
+            };
             changes.push(Change::Checked(detail));
         }
         let cause = Cause::Report(report);
@@ -364,7 +377,14 @@ impl Health {
     /// UP: at once, or warming up where it comes from DOWN and `slowstart` is set.
     fn rise_up(&mut self, now: u64) {
         let warm = self.op == OpState::Stopped && self.conf.slowstart > 0;
-        self.enter(if warm { OpState::Starting } else { OpState::Running }, now);
+        self.enter(
+            if warm {
+                OpState::Starting
+            } else {
+                OpState::Running
+            },
+            now,
+        );
     }
 
     fn enter(&mut self, op: OpState, now: u64) {
@@ -409,7 +429,9 @@ impl Health {
         if self.op == OpState::Stopped {
             return changes;
         }
-        let lately = self.hurried.is_some_and(|at| now.saturating_sub(at) < HURRY);
+        let lately = self
+            .hurried
+            .is_some_and(|at| now.saturating_sub(at) < HURRY);
         if !self.suspect && !lately {
             self.suspect = true;
             self.hurried = Some(now);
@@ -428,10 +450,21 @@ impl Health {
             OnError::SuddenDeath => self.health = self.health.min(rise + 1),
             OnError::MarkDown => self.health = self.health.min(rise),
         }
-        let info =
-            format!("Detected {errors} consecutive errors, last one was: L4 unsuccessful connection");
-        let outcome = Outcome { status: Status::Hana, code: None, info };
-        self.judge(Report { outcome, duration_ms: None }, now)
+        let info = format!(
+            "Detected {errors} consecutive errors, last one was: L4 unsuccessful connection"
+        );
+        let outcome = Outcome {
+            status: Status::Hana,
+            code: None,
+            info,
+        };
+        self.judge(
+            Report {
+                outcome,
+                duration_ms: None,
+            },
+            now,
+        )
     }
 
     /// Time passes: a warming server gains weight. Called about as often as [`Health::warm_up_step`] says.

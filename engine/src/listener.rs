@@ -38,8 +38,12 @@ const BATCH: usize = 64;
 
 /// Accepts for as long as the worker listens.
 pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedFd) {
-    let Ok(watched) = sock::watch(socket, Interest::READABLE) else { return };
-    let Some(front) = &ingress.proxy.front else { return };
+    let Ok(watched) = sock::watch(socket, Interest::READABLE) else {
+        return;
+    };
+    let Some(front) = &ingress.proxy.front else {
+        return;
+    };
     loop {
         while !front.has_room() {
             front.room().await;
@@ -47,7 +51,9 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
         while !worker.process.has_room() {
             worker.process.room().await;
         }
-        let Ok(mut ready) = watched.readable().await else { return };
+        let Ok(mut ready) = watched.readable().await else {
+            return;
+        };
         for _ in 0..BATCH {
             if !front.has_room() || !worker.process.has_room() {
                 break;
@@ -72,10 +78,15 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
 }
 
 fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Option<SocketAddrAny>) {
-    let Some(front) = &ingress.proxy.front else { return };
+    let Some(front) = &ingress.proxy.front else {
+        return;
+    };
     let now = Clock::get().now();
     worker.process.sessions.enter();
-    worker.process.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    worker
+        .process
+        .connections
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     worker.process.connection_rate.count(now);
     front.sessions.enter();
     front.totals.at(worker.id).connections.add(1);

@@ -99,8 +99,13 @@ impl LogSink {
     /// Starts the log thread. It ends when the last sink is gone.
     pub(crate) fn start(quiet: bool) -> std::io::Result<Self> {
         let (channel, lines) = sync_channel(QUEUE);
-        std::thread::Builder::new().name("log".into()).spawn(move || drain(&lines, quiet))?;
-        Ok(Self { channel, dropped: Arc::default() })
+        std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || drain(&lines, quiet))?;
+        Ok(Self {
+            channel,
+            dropped: Arc::default(),
+        })
     }
 
     /// Hands lines over, or drops and counts them.
@@ -146,7 +151,11 @@ pub(crate) struct LogBuffer {
 
 impl LogBuffer {
     pub(crate) fn new(sink: LogSink) -> Self {
-        Self { sink, lines: RefCell::default(), filled: Notify::new() }
+        Self {
+            sink,
+            lines: RefCell::default(),
+            filled: Notify::new(),
+        }
     }
 
     pub(crate) fn push(&self, line: Line) {

@@ -108,15 +108,21 @@ enum Stage<'s> {
 
 impl<'s> SessionView<'s> {
     pub(crate) fn of_waiting(waiting: &'s Waiting) -> Self {
-        Self { stage: Stage::Waiting(waiting) }
+        Self {
+            stage: Stage::Waiting(waiting),
+        }
     }
 
     pub(crate) fn of_session(session: &'s Session) -> Self {
-        Self { stage: Stage::Relayed(session, None) }
+        Self {
+            stage: Stage::Relayed(session, None),
+        }
     }
 
     pub(crate) fn of_row(row: &'s Row) -> Self {
-        Self { stage: Stage::Relayed(row.session(), Some(row.bytes())) }
+        Self {
+            stage: Stage::Relayed(row.session(), Some(row.bytes())),
+        }
     }
 
     fn id(&self) -> u32 {
@@ -160,12 +166,12 @@ impl Which {
     pub(crate) fn matches(&self, worker: usize, view: &SessionView<'_>) -> bool {
         match *self {
             Self::One(id) => SessionId::new(worker, view.id()) == id,
-            Self::OnServer { proxy, server } => {
-                view.server().is_some_and(|(at, on)| at == proxy && on.index == server)
-            }
-            Self::OnBackups { proxy } => {
-                view.server().is_some_and(|(at, on)| at == proxy && on.conf.backup)
-            }
+            Self::OnServer { proxy, server } => view
+                .server()
+                .is_some_and(|(at, on)| at == proxy && on.index == server),
+            Self::OnBackups { proxy } => view
+                .server()
+                .is_some_and(|(at, on)| at == proxy && on.conf.backup),
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use crate::check::{self, Subject};
 use crate::clock::{Clock, Millis};
 use crate::controller::{Controller, Evidence};
-use crate::listener::open::{self, BindError};
 use crate::listener::Listener;
+use crate::listener::open::{self, BindError};
 use crate::log::{Level, Line, LogSink, Route};
 use crate::order::{Killer, Order, SessionReport, Which};
 use crate::process::Process;
@@ -55,7 +55,12 @@ impl Bound {
         let topology = Arc::new(Topology::build(&model, options.maxconn, workers));
         let listeners = open::all(&topology, workers)?;
         let process = Arc::new(Process::new(options.maxconn));
-        Ok(Self { topology, process, listeners, options })
+        Ok(Self {
+            topology,
+            process,
+            listeners,
+            options,
+        })
     }
 
     /// Starts logs, checks and workers. Must be called on the control thread, inside its
@@ -157,7 +162,10 @@ impl Plane {
 
     /// Ends sessions; their log lines say who did it.
     pub fn end_sessions(&self, which: &Which, killer: Killer) {
-        self.order(|| Order::EndSessions { which: which.clone(), ending: killer.ending() });
+        self.order(|| Order::EndSessions {
+            which: which.clone(),
+            ending: killer.ending(),
+        });
         self.flush_endings();
     }
 
@@ -165,7 +173,10 @@ impl Plane {
     pub fn flush_endings(&self) {
         let endings = self.controller.borrow_mut().take_endings();
         for (which, killer) in endings {
-            self.order(|| Order::EndSessions { which: which.clone(), ending: killer.ending() });
+            self.order(|| Order::EndSessions {
+                which: which.clone(),
+                ending: killer.ending(),
+            });
         }
     }
 
@@ -182,7 +193,11 @@ impl Plane {
             if let Some(front) = &proxy.front {
                 front.pause(paused);
                 let word = if paused { "Paused" } else { "Resumed" };
-                self.announce(proxy.index, Level::Warning, format!("{word} frontend {}.", proxy.name()));
+                self.announce(
+                    proxy.index,
+                    Level::Warning,
+                    format!("{word} frontend {}.", proxy.name()),
+                );
             }
         }
     }
@@ -192,8 +207,14 @@ impl Plane {
         self.process.stop();
         self.order(|| Order::StopListening);
         for proxy in &self.topology.proxies {
-            let front = proxy.front.as_ref().map_or(0, |front| front.totals.sum(|t| &t.connections));
-            let back = proxy.back.as_ref().map_or(0, |back| back.totals.sum(|t| &t.sessions));
+            let front = proxy
+                .front
+                .as_ref()
+                .map_or(0, |front| front.totals.sum(|t| &t.connections));
+            let back = proxy
+                .back
+                .as_ref()
+                .map_or(0, |back| back.totals.sum(|t| &t.sessions));
             let text = format!(
                 "Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).",
                 proxy.name()
@@ -223,13 +244,23 @@ impl Plane {
     fn announce(&self, proxy: usize, level: Level, text: String) {
         let logger = Arc::clone(&self.topology.proxies[proxy].logger);
         let at = Clock::get().now();
-        self.log.send(vec![Line { route: Route::Proxy(logger), level, at, text: text.clone() }]);
+        self.log.send(vec![Line {
+            route: Route::Proxy(logger),
+            level,
+            at,
+            text: text.clone(),
+        }]);
         self.console(level, text);
     }
 
     /// Writes a line to standard error.
     pub fn console(&self, level: Level, text: String) {
-        self.log.send(vec![Line { route: Route::Console, level, at: Clock::get().now(), text }]);
+        self.log.send(vec![Line {
+            route: Route::Console,
+            level,
+            at: Clock::get().now(),
+            text,
+        }]);
     }
 
     fn run_checks(&self) {
@@ -272,7 +303,10 @@ impl Plane {
 
 /// How often deadlines are looked at: an eighth of the shortest timeout, at most once a second.
 fn heartbeat(model: &Model) -> Duration {
-    let fronts = model.proxies.iter().filter_map(|proxy| proxy.front.as_ref());
+    let fronts = model
+        .proxies
+        .iter()
+        .filter_map(|proxy| proxy.front.as_ref());
     let backs = model.proxies.iter().filter_map(|proxy| proxy.back.as_ref());
     let shortest = fronts
         .flat_map(|f| [f.timeout_client, f.timeout_client_fin, f.timeout_client_hs])

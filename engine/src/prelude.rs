@@ -10,8 +10,8 @@ use wire::proxy::{self, Header, Parsed};
 
 use crate::end::{Cause, Ending, Phase};
 use crate::log::{Level, Line, Route, line};
-use crate::sock;
 use crate::session::{Peer, Session};
+use crate::sock;
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
 
@@ -29,7 +29,10 @@ pub(crate) async fn receive(
     session: &mut Session,
     socket: OwnedFd,
 ) -> Result<Client, Ending> {
-    let mut client = Client { socket, early: Vec::new() };
+    let mut client = Client {
+        socket,
+        early: Vec::new(),
+    };
     if session.ingress.bind().accept_proxy {
         client = accept_proxy(worker, ticket, session, client).await?;
         ticket.note(session);
@@ -39,8 +42,15 @@ pub(crate) async fn receive(
         front.session_rate.count(session.began);
     }
     worker.process.session_rate.count(session.began);
-    if session.ingress.front().log_lines == LogLines::Connect && session.ingress.proxy.logger.is_on() {
-        log(worker, session, Level::Info, line::connect(session, &client.socket));
+    if session.ingress.front().log_lines == LogLines::Connect
+        && session.ingress.proxy.logger.is_on()
+    {
+        log(
+            worker,
+            session,
+            Level::Info,
+            line::connect(session, &client.socket),
+        );
     }
     Ok(client)
 }
@@ -80,11 +90,17 @@ struct Refusal {
 
 impl Refusal {
     fn late() -> Self {
-        Self { text: "Timeout while waiting for PROXY protocol header".into(), null: true }
+        Self {
+            text: "Timeout while waiting for PROXY protocol header".into(),
+            null: true,
+        }
     }
 
     fn closed(null: bool) -> Self {
-        Self { text: "Connection closed while waiting for PROXY protocol header".into(), null }
+        Self {
+            text: "Connection closed while waiting for PROXY protocol header".into(),
+            null,
+        }
     }
 }
 
@@ -92,7 +108,10 @@ async fn read_header(
     worker: &Worker,
     socket: OwnedFd,
 ) -> Result<(OwnedFd, Header, Vec<u8>), Refusal> {
-    let unwatchable = |error: std::io::Error| Refusal { text: error.to_string(), null: false };
+    let unwatchable = |error: std::io::Error| Refusal {
+        text: error.to_string(),
+        null: false,
+    };
     let watched = sock::watch(socket, Interest::READABLE).map_err(unwatchable)?;
     let mut got = Vec::new();
     loop {
@@ -115,7 +134,12 @@ async fn read_header(
                 let early = got.split_off(length);
                 return Ok((watched.into_inner(), header, early));
             }
-            Err(error) => return Err(Refusal { text: error.to_string(), null: false }),
+            Err(error) => {
+                return Err(Refusal {
+                    text: error.to_string(),
+                    null: false,
+                });
+            }
         }
     }
 }
@@ -127,8 +151,17 @@ fn refuse(worker: &Worker, session: &Session, refusal: Refusal) -> Ending {
         counters.totals.at(worker.id).request_errors.add(1);
     }
     if session.ingress.proxy.logger.is_on() && !(refusal.null && front.dontlognull) {
-        let level = if front.log_separate_errors { Level::Err } else { Level::Info };
-        log(worker, session, level, line::refused(session, &refusal.text));
+        let level = if front.log_separate_errors {
+            Level::Err
+        } else {
+            Level::Info
+        };
+        log(
+            worker,
+            session,
+            level,
+            line::refused(session, &refusal.text),
+        );
     }
     Ending::new(Cause::Proxy, Phase::Request)
 }
@@ -145,7 +178,11 @@ fn log(worker: &Worker, session: &Session, level: Level, text: String) {
 /// The time a client still has while its server is chosen and connected: `timeout client` runs from
 /// the start (haproxy-compat 3.7).
 pub(crate) fn patience(session: &Session) -> Option<Duration> {
-    let limit = session.ingress.front().timeout_client.filter(|limit| !limit.is_zero())?;
+    let limit = session
+        .ingress
+        .front()
+        .timeout_client
+        .filter(|limit| !limit.is_zero())?;
     let left = limit.saturating_sub(Duration::from_millis(u64::from(session.age())));
     Some(left.max(Duration::from_millis(1)))
 }

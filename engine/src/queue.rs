@@ -72,17 +72,27 @@ impl Queue {
 
     /// A slot on that server, or on any.
     pub(crate) fn enter(&self, wanted: Option<usize>) -> Entry<'_> {
-        let Some(queue) = &self.0 else { return wanted.map_or(Entry::Full, Entry::Slot) };
+        let Some(queue) = &self.0 else {
+            return wanted.map_or(Entry::Full, Entry::Slot);
+        };
         let mut core = lock(queue);
         core.tickets += 1;
         let ticket = core.tickets;
-        match core.slots.acquire(wanted.map_or(Want::Any, Want::Server), ticket) {
+        match core
+            .slots
+            .acquire(wanted.map_or(Want::Any, Want::Server), ticket)
+        {
             Answer::Granted(server) => Entry::Slot(server),
             Answer::QueueFull => Entry::Full,
             Answer::Queued { server, backend } => {
                 let (caller, call) = oneshot::channel();
                 core.waiting.insert(ticket, caller);
-                Entry::Wait(Place { queue, ticket, call, behind: (server, backend) })
+                Entry::Wait(Place {
+                    queue,
+                    ticket,
+                    call,
+                    behind: (server, backend),
+                })
             }
         }
     }
@@ -131,7 +141,11 @@ impl Queue {
     pub(crate) fn load(&self, server: &Server) -> Load {
         let served = server.sessions.get();
         match &self.0 {
-            None => Load { served, queued: 0, maxconn: 0 },
+            None => Load {
+                served,
+                queued: 0,
+                maxconn: 0,
+            },
             Some(queue) => {
                 let core = lock(queue);
                 Load {
@@ -145,17 +159,23 @@ impl Queue {
 
     /// The queue of a server (`qcur`, `qmax`).
     pub fn depth(&self, server: usize) -> Depth {
-        self.0.as_ref().map_or(Depth::default(), |queue| lock(queue).slots.depth(server))
+        self.0
+            .as_ref()
+            .map_or(Depth::default(), |queue| lock(queue).slots.depth(server))
     }
 
     /// The queue of the backend alone.
     pub fn backend_depth(&self) -> Depth {
-        self.0.as_ref().map_or(Depth::default(), |queue| lock(queue).slots.backend_depth())
+        self.0
+            .as_ref()
+            .map_or(Depth::default(), |queue| lock(queue).slots.backend_depth())
     }
 
     /// Everybody who waits, in all queues of the backend.
     pub fn waiting(&self) -> u32 {
-        self.0.as_ref().map_or(0, |queue| lock(queue).slots.waiting())
+        self.0
+            .as_ref()
+            .map_or(0, |queue| lock(queue).slots.waiting())
     }
 
     /// Forgets the maxima (`clear counters`).
@@ -175,7 +195,11 @@ impl Core {
                 .waiting
                 .remove(&ticket)
                 .is_some_and(|caller| caller.send(Call::Slot(on)).is_ok());
-            grant = if taken { self.slots.next(server) } else { self.slots.release(on) };
+            grant = if taken {
+                self.slots.next(server)
+            } else {
+                self.slots.release(on)
+            };
         }
     }
 

@@ -58,10 +58,18 @@ impl Packed {
     fn at(self, second: u64) -> Self {
         match second.wrapping_sub(self.second) & SECOND_MASK {
             0 => self,
-            1 => Self { second, current: 0, previous: self.current },
+            1 => Self {
+                second,
+                current: 0,
+                previous: self.current,
+            },
             // A thread that read the clock a moment earlier than the one that turned the window.
             SECOND_MASK => self,
-            _ => Self { second, current: 0, previous: 0 },
+            _ => Self {
+                second,
+                current: 0,
+                previous: 0,
+            },
         }
     }
 }
@@ -83,7 +91,10 @@ impl Speed {
                 packed.current = (packed.current + 1).min(LIMIT);
                 Some(packed.pack())
             };
-            let before = self.packed.fetch_update(Relaxed, Relaxed, turn).unwrap_or(word);
+            let before = self
+                .packed
+                .fetch_update(Relaxed, Relaxed, turn)
+                .unwrap_or(word);
             Packed::unpack(before).at(second).current + 1
         };
         let current = current as u32;
@@ -94,9 +105,13 @@ impl Speed {
 
     /// Events in the second that ends now.
     pub fn get(&self, now: u64) -> u32 {
-        let packed =
-            Packed::unpack(self.packed.load(Relaxed)).at((now / PERIOD) & SECOND_MASK);
-        slide(packed.current, packed.previous, PERIOD - now % PERIOD, PERIOD) as u32
+        let packed = Packed::unpack(self.packed.load(Relaxed)).at((now / PERIOD) & SECOND_MASK);
+        slide(
+            packed.current,
+            packed.previous,
+            PERIOD - now % PERIOD,
+            PERIOD,
+        ) as u32
     }
 
     /// The most events any one second had (`rate_max` of `show stat`).
@@ -143,7 +158,11 @@ impl Window {
 
     /// Sets the rate, as `set table ... data.conn_rate` does.
     pub fn set(&mut self, events: u32, now: u64) {
-        *self = Self { start: now, current: events, previous: 0 };
+        *self = Self {
+            start: now,
+            current: events,
+            previous: 0,
+        };
     }
 
     /// Events in the period that ends now. `period` in ms.

@@ -48,7 +48,9 @@ pub(crate) struct Relay {
 
 impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay").field("rows", &self.rows.len()).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("rows", &self.rows.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +72,11 @@ impl Token {
     }
 
     fn side(self) -> Side {
-        if self.0 & 1 == 0 { Side::Client } else { Side::Server }
+        if self.0 & 1 == 0 {
+            Side::Client
+        } else {
+            Side::Server
+        }
     }
 }
 
@@ -90,7 +96,11 @@ impl Relay {
             rows: Slab::new(),
             again: VecDeque::new(),
             events: Vec::with_capacity(BATCH),
-            tools: Tools { scratch: vec![0; SCRATCH], pipes: PipePool::new(splice), now: 0 },
+            tools: Tools {
+                scratch: vec![0; SCRATCH],
+                pipes: PipePool::new(splice),
+                now: 0,
+            },
             generation: 0,
         })
     }
@@ -101,7 +111,12 @@ impl Relay {
     }
 
     /// Takes a session over. `legs.greeting` was read from the server and is not sent yet.
-    pub(crate) fn enter(&mut self, session: Session, legs: Legs, now: Millis) -> Result<(), Box<Session>> {
+    pub(crate) fn enter(
+        &mut self,
+        session: Session,
+        legs: Legs,
+        now: Millis,
+    ) -> Result<(), Box<Session>> {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.rows.vacant_entry();
         let slot = entry.key();
@@ -125,7 +140,10 @@ impl Relay {
             }
         }
         self.events.clear();
-        let zero = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let zero = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let events = rustix::buffer::spare_capacity(&mut self.events);
         if let Err(error) = epoll::wait(&self.epoll, events, Some(&zero)) {
             debug_assert_eq!(error, Errno::INTR);
@@ -136,12 +154,18 @@ impl Relay {
         }
         let full = events.len() == events.capacity();
         self.events = events;
-        if full || !self.again.is_empty() { Turn::More } else { Turn::Drained }
+        if full || !self.again.is_empty() {
+            Turn::More
+        } else {
+            Turn::Drained
+        }
     }
 
     fn step(&mut self, token: Token, flags: EventFlags, ended: &mut Vec<(Session, Ending)>) {
         let slot = token.slot();
-        let Some(row) = self.rows.get_mut(slot) else { return };
+        let Some(row) = self.rows.get_mut(slot) else {
+            return;
+        };
         if row.generation() != token.generation() {
             return;
         }
@@ -190,8 +214,11 @@ impl Relay {
         ended: &mut Vec<(Session, Ending)>,
         ending: impl Fn(&Row) -> Option<Ending>,
     ) {
-        let late: Vec<_> =
-            self.rows.iter().filter_map(|(slot, row)| Some((slot, ending(row)?))).collect();
+        let late: Vec<_> = self
+            .rows
+            .iter()
+            .filter_map(|(slot, row)| Some((slot, ending(row)?)))
+            .collect();
         for (slot, ending) in late {
             self.leave(slot, ending, ended);
         }

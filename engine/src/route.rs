@@ -10,7 +10,11 @@ use crate::worker::Worker;
 pub(crate) fn choose_backend(worker: &Worker, session: &mut Session) -> Result<(), Ending> {
     let no_server = Ending::new(Cause::Server, Phase::Connect);
     let proxy = session.ingress.backend.as_ref().ok_or(no_server)?;
-    let back = proxy.back.as_ref().filter(|_| !proxy.conf().disabled).ok_or(no_server)?;
+    let back = proxy
+        .back
+        .as_ref()
+        .filter(|_| !proxy.conf().disabled)
+        .ok_or(no_server)?;
     back.sessions.enter();
     back.totals.at(worker.id).sessions.add(1);
     back.rate.count(session.began);

@@ -18,9 +18,18 @@ pub(crate) enum Value {
 
 /// Reads and converts; `None` where the session has no such thing (a unix client has no address), and
 /// then the rule does not apply.
-pub(crate) fn evaluate(expression: &Expression, session: &Session, client: &Client) -> Option<Value> {
+pub(crate) fn evaluate(
+    expression: &Expression,
+    session: &Session,
+    client: &Client,
+) -> Option<Value> {
     let value = fetch(&expression.fetch, session, client)?;
-    Some(expression.converters.iter().fold(value, |value, converter| convert(value, *converter)))
+    Some(
+        expression
+            .converters
+            .iter()
+            .fold(value, |value, converter| convert(value, *converter)),
+    )
 }
 
 fn fetch(fetch: &Fetch, session: &Session, client: &Client) -> Option<Value> {
@@ -43,11 +52,15 @@ fn fetch(fetch: &Fetch, session: &Session, client: &Client) -> Option<Value> {
 fn convert(value: Value, converter: Converter) -> Value {
     match (converter, value) {
         (Converter::IpMask(bits, _), Value::Ip(IpAddr::V4(ip))) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
+            let mask = u32::MAX
+                .checked_shl(32 - u32::from(bits.min(32)))
+                .unwrap_or(0);
             Value::Ip(Ipv4Addr::from_bits(ip.to_bits() & mask).into())
         }
         (Converter::IpMask(_, bits), Value::Ip(IpAddr::V6(ip))) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0);
+            let mask = u128::MAX
+                .checked_shl(128 - u32::from(bits.min(128)))
+                .unwrap_or(0);
             Value::Ip(Ipv6Addr::from_bits(ip.to_bits() & mask).into())
         }
         (Converter::Lower, value) => Value::Str(text(&value).to_ascii_lowercase()),
@@ -85,7 +98,13 @@ mod tests {
 
     #[test]
     fn case_converters_work_on_text() {
-        assert_eq!(convert(Value::Str("aB".into()), Converter::Upper), Value::Str("AB".into()));
-        assert_eq!(convert(Value::Str("aB".into()), Converter::Lower), Value::Str("ab".into()));
+        assert_eq!(
+            convert(Value::Str("aB".into()), Converter::Upper),
+            Value::Str("AB".into())
+        );
+        assert_eq!(
+            convert(Value::Str("aB".into()), Converter::Lower),
+            Value::Str("ab".into())
+        );
     }
 }

@@ -24,7 +24,11 @@ pub(crate) fn first_checks(model: &Model) -> Vec<((usize, usize), Duration)> {
         })
         .collect();
     let second = Duration::from_secs(1);
-    let shortest = checked.iter().map(|(_, inter)| *inter).filter(|inter| *inter >= second).min();
+    let shortest = checked
+        .iter()
+        .map(|(_, inter)| *inter)
+        .filter(|inter| *inter >= second)
+        .min();
     let count = u32::try_from(checked.len()).unwrap_or(u32::MAX).max(1);
     checked
         .iter()

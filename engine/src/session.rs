@@ -142,7 +142,11 @@ impl Session {
         match side {
             Side::Client => {
                 let front = self.ingress.front();
-                Limits { idle: front.timeout_client, tunnel, fin: front.timeout_client_fin }
+                Limits {
+                    idle: front.timeout_client,
+                    tunnel,
+                    fin: front.timeout_client_fin,
+                }
             }
             Side::Server => Limits {
                 idle: back.and_then(|back| back.timeout_server),

@@ -89,7 +89,10 @@ impl Line {
     }
 
     fn depth(&self) -> Depth {
-        Depth { now: self.len(), most: self.most }
+        Depth {
+            now: self.len(),
+            most: self.most,
+        }
     }
 }
 
@@ -141,7 +144,9 @@ impl Slots {
     /// follows the backend's load; during slowstart it grows from 1.
     pub fn limit(&self, server: usize) -> Option<u32> {
         let desk = &self.desks[server];
-        let Limits { maxconn, minconn, .. } = desk.limits;
+        let Limits {
+            maxconn, minconn, ..
+        } = desk.limits;
         if maxconn == 0 {
             return None;
         }
@@ -154,11 +159,16 @@ impl Slots {
             minconn.max((load * u64::from(maxconn) / full) as u32)
         };
         let warm = u64::from(limit) * u64::from(desk.throttle) / 100;
-        Some(if desk.throttle >= 100 { limit } else { (warm as u32).max(1) })
+        Some(if desk.throttle >= 100 {
+            limit
+        } else {
+            (warm as u32).max(1)
+        })
     }
 
     fn has_room(&self, server: usize) -> bool {
-        self.limit(server).is_none_or(|limit| self.desks[server].served < limit)
+        self.limit(server)
+            .is_none_or(|limit| self.desks[server].served < limit)
     }
 
     /// Gives a session a slot, or a place in a queue. Nobody overtakes those who wait for that server.
@@ -174,7 +184,10 @@ impl Slots {
                     return Answer::QueueFull;
                 }
                 self.enqueue(want, ticket);
-                Answer::Queued { server: waiting, backend: 0 }
+                Answer::Queued {
+                    server: waiting,
+                    backend: 0,
+                }
             }
             Want::Any => {
                 let waiting = self.backend.len();
@@ -184,7 +197,10 @@ impl Slots {
                     return self.grant(server);
                 }
                 self.enqueue(want, ticket);
-                Answer::Queued { server: 0, backend: waiting }
+                Answer::Queued {
+                    server: 0,
+                    backend: waiting,
+                }
             }
         }
     }
@@ -194,7 +210,9 @@ impl Slots {
             let desk = &self.desks[server];
             desk.eligible && desk.line.len() == 0 && self.has_room(server)
         };
-        (0..self.desks.len()).filter(free).min_by_key(|&server| self.desks[server].served)
+        (0..self.desks.len())
+            .filter(free)
+            .min_by_key(|&server| self.desks[server].served)
     }
 
     fn grant(&mut self, server: usize) -> Answer {
@@ -237,7 +255,11 @@ impl Slots {
             (own, None) => own.is_some(),
             (None, Some(_)) => false,
         };
-        let line = if from_own { &mut self.desks[server].line } else { &mut self.backend };
+        let line = if from_own {
+            &mut self.desks[server].line
+        } else {
+            &mut self.backend
+        };
         let arrival = if from_own { own? } else { any? };
         let ticket = line.waiting.remove(&arrival)?;
         self.places.remove(&ticket);
@@ -247,7 +269,9 @@ impl Slots {
 
     /// A waiting session gave up. False when it does not wait (any more): it may have a slot by now.
     pub fn cancel(&mut self, ticket: Ticket) -> bool {
-        let Some((want, arrival)) = self.places.remove(&ticket) else { return false };
+        let Some((want, arrival)) = self.places.remove(&ticket) else {
+            return false;
+        };
         let line = match want {
             Want::Server(server) => &mut self.desks[server].line,
             Want::Any => &mut self.backend,

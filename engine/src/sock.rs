@@ -14,14 +14,21 @@ use tokio::io::unix::AsyncFd;
 ///
 /// # Errors
 /// The system has no room for another watched descriptor.
-#[expect(deprecated, reason = "its replacement is unsafe; an `OwnedFd` keeps what that asks for")]
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe; an `OwnedFd` keeps what that asks for"
+)]
 pub(crate) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(descriptor, interest)
 }
 
 /// The family of an address.
 pub(crate) fn family(address: SocketAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
+    if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    }
 }
 
 /// The address a socket is bound to, where it is one of the network.

@@ -92,7 +92,9 @@ impl Table {
 
     /// Remembers the server a client got. In a table that is full of what must stay, nothing happens.
     pub(crate) fn store_server(&self, key: Key, id: u32, server_key: &str, now: u64) {
-        self.update(key, now, |entry, spec| entry.set_server(spec, id, server_key));
+        self.update(key, now, |entry, spec| {
+            entry.set_server(spec, id, server_key)
+        });
     }
 
     /// Sets data of an entry, which is made if need be (`set table`).
@@ -102,7 +104,9 @@ impl Table {
     pub fn set(&self, key: Key, data: &[(String, String)], now: u64) -> Result<(), StoreError> {
         let mut result = Ok(());
         self.update(key, now, |entry, spec| {
-            result = data.iter().try_for_each(|(name, value)| entry.set(spec, name, value, now));
+            result = data
+                .iter()
+                .try_for_each(|(name, value)| entry.set(spec, name, value, now));
         });
         result
     }
@@ -111,7 +115,9 @@ impl Table {
         let mut shard = self.shard(&key);
         shard.drop_expired(self.expire, now);
         if shard.entries.to_back(&key).is_none() {
-            if shard.entries.len() as u64 >= self.shard_size && (self.spec.nopurge || !shard.evict()) {
+            if shard.entries.len() as u64 >= self.shard_size
+                && (self.spec.nopurge || !shard.evict())
+            {
                 return;
             }
             shard.serial += 1;
@@ -162,7 +168,9 @@ impl Shard {
             if entry.touched + expire > now {
                 return;
             }
-            let Some((key, mut entry)) = self.entries.pop_front() else { return };
+            let Some((key, mut entry)) = self.entries.pop_front() else {
+                return;
+            };
             if entry.in_use > 0 {
                 // Sessions count in it: it is as good as touched.
                 entry.touched = now;
@@ -174,7 +182,9 @@ impl Shard {
     /// Drops the oldest entry that nobody uses; false when there is none.
     fn evict(&mut self) -> bool {
         let oldest = self.entries.iter().find(|(_, entry)| entry.in_use == 0);
-        let Some(key) = oldest.map(|(key, _)| key.clone()) else { return false };
+        let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+            return false;
+        };
         self.entries.remove(&key).is_some()
     }
 }

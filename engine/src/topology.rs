@@ -56,9 +56,10 @@ impl Topology {
                 let logger = Logger::new(&conf.log, tag, global.log_send_hostname.as_deref());
                 Arc::new(Proxy {
                     index,
-                    front: conf.front.as_ref().map(|front| {
-                        Frontend::new(front.maxconn.unwrap_or(maxconn), workers)
-                    }),
+                    front: conf
+                        .front
+                        .as_ref()
+                        .map(|front| Frontend::new(front.maxconn.unwrap_or(maxconn), workers)),
                     back: conf.back.as_ref().map(|back| {
                         Backend::new(back, full_connections(model, index, maxconn), workers)
                     }),
@@ -68,7 +69,10 @@ impl Topology {
                 })
             })
             .collect();
-        Self { model: Arc::clone(model), proxies }
+        Self {
+            model: Arc::clone(model),
+            proxies,
+        }
     }
 
     /// The proxy of that name, or `#<id>`.
@@ -85,10 +89,15 @@ impl Topology {
 fn full_connections(model: &Model, backend: usize, maxconn: u32) -> u32 {
     let reach = |(index, proxy): (usize, &model::Proxy)| {
         let front = proxy.front.as_ref()?;
-        let target = front.default_backend.or(proxy.back.as_ref().map(|_| index))?;
+        let target = front
+            .default_backend
+            .or(proxy.back.as_ref().map(|_| index))?;
         (target == backend).then(|| front.maxconn.unwrap_or(maxconn))
     };
-    let written = model.proxies[backend].back.as_ref().and_then(|back| back.fullconn);
+    let written = model.proxies[backend]
+        .back
+        .as_ref()
+        .and_then(|back| back.fullconn);
     written.unwrap_or_else(|| {
         let sum: u32 = model.proxies.iter().enumerate().filter_map(reach).sum();
         sum.div_ceil(10).max(1)

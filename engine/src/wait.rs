@@ -52,7 +52,10 @@ impl WaitingRoom {
     /// Wakes those whose deadline has passed.
     pub(crate) fn sweep(&self, now: Millis) {
         self.stop_where(|waiting| {
-            waiting.deadline.is_some_and(|deadline| now >= deadline).then_some(Stop::Late)
+            waiting
+                .deadline
+                .is_some_and(|deadline| now >= deadline)
+                .then_some(Stop::Late)
         });
     }
 
@@ -70,7 +73,10 @@ impl WaitingRoom {
 
     /// Calls `visit` for each.
     pub(crate) fn each(&self, mut visit: impl FnMut(&Waiting)) {
-        self.0.borrow().iter().for_each(|(_, waiting)| visit(waiting));
+        self.0
+            .borrow()
+            .iter()
+            .for_each(|(_, waiting)| visit(waiting));
     }
 }
 

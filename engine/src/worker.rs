@@ -21,8 +21,8 @@ use crate::log::{LogBuffer, LogSink};
 use crate::order::{Order, SessionView};
 use crate::process::Process;
 use crate::relay::{Legs, Relay, Turn};
-use crate::sock;
 use crate::session::{Ingress, Session};
+use crate::sock;
 use crate::topology::Topology;
 use crate::wait::{Stop, WaitingRoom};
 
@@ -118,7 +118,11 @@ impl Worker {
     fn ingress(&self, listener: &Listener) -> Ingress {
         let conf = listener.proxy.conf();
         let own = conf.back.as_ref().map(|_| listener.proxy.index);
-        let target = conf.front.as_ref().and_then(|front| front.default_backend).or(own);
+        let target = conf
+            .front
+            .as_ref()
+            .and_then(|front| front.default_backend)
+            .or(own);
         Ingress {
             proxy: Arc::clone(&listener.proxy),
             bind: listener.bind,
@@ -134,7 +138,10 @@ impl Worker {
 
     /// Hands a session to the relay; it comes back when the system has no room for its descriptors.
     pub(crate) fn relay(&self, session: Session, legs: Legs) -> Option<(Session, Ending)> {
-        let entered = self.relay.borrow_mut().enter(session, legs, Clock::get().now());
+        let entered = self
+            .relay
+            .borrow_mut()
+            .enter(session, legs, Clock::get().now());
         entered.err().map(|session| (*session, Ending::RESOURCE))
     }
 
@@ -146,11 +153,12 @@ impl Worker {
 
     /// Ends sessions, waiting or relayed, for which `cause` names an ending.
     fn end_where(&self, cause: impl Fn(&SessionView<'_>) -> Option<Ending>) {
-        self.waiting.stop_where(|waiting| cause(&SessionView::of_waiting(waiting)).map(Stop::Ended));
+        self.waiting
+            .stop_where(|waiting| cause(&SessionView::of_waiting(waiting)).map(Stop::Ended));
         let mut ended = Vec::new();
-        self.relay
-            .borrow_mut()
-            .end_where(&mut ended, |session| cause(&SessionView::of_session(session)));
+        self.relay.borrow_mut().end_where(&mut ended, |session| {
+            cause(&SessionView::of_session(session))
+        });
         self.finish(&mut ended);
     }
 
@@ -163,11 +171,18 @@ impl Worker {
 
 /// Runs the relay table whenever its epoll instance has something.
 async fn relay_loop(worker: Rc<Worker>, epoll: OwnedFd) {
-    let Ok(watched) = sock::watch(epoll, Interest::READABLE) else { return };
+    let Ok(watched) = sock::watch(epoll, Interest::READABLE) else {
+        return;
+    };
     let mut ended = Vec::new();
     loop {
-        let Ok(mut ready) = watched.readable().await else { return };
-        let turn = worker.relay.borrow_mut().turn(Clock::get().now(), &mut ended);
+        let Ok(mut ready) = watched.readable().await else {
+            return;
+        };
+        let turn = worker
+            .relay
+            .borrow_mut()
+            .turn(Clock::get().now(), &mut ended);
         if turn == Turn::Drained {
             ready.clear_ready();
         }

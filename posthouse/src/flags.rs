@@ -88,6 +88,8 @@ pub(crate) struct Flags {
     pub(crate) foreground: bool,
     /// `-dW`.
     pub(crate) zero_warning: bool,
+    /// `-dD`.
+    pub(crate) diagnostics: bool,
     /// `-dr`.
     pub(crate) ignore_resolution: bool,
     /// `-dS`.
@@ -139,6 +141,27 @@ impl Flags {
                 front.maxconn.get_or_insert(limit);
             }
         }
+    }
+
+    /// What was asked for and is not there; the process starts all the same.
+    pub(crate) fn without_effect(&self) -> Vec<&'static str> {
+        [
+            (
+                self.master != Master::None,
+                "Running as one process: SIGUSR2 does not reload; start a new process with -sf.",
+            ),
+            (
+                self.master_cli,
+                "'-S' has no effect: there is no master process.",
+            ),
+            (
+                self.take_sockets,
+                "'-x' has no effect: listeners are bound beside the old ones.",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(asked, text)| asked.then_some(text))
+        .collect()
     }
 }
 
@@ -331,6 +354,14 @@ mod tests {
         for line in text.lines().filter(|l| !l.starts_with("Taken")) {
             assert!(line.len() <= 90, "{line}");
         }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        assert_eq!(flags("-f a").without_effect(), [] as [&str; 0]);
+        let debian = flags("-Ws -f a -p b -S /run/haproxy-master.sock");
+        assert_eq!(debian.without_effect().len(), 2);
+        assert!(flags("-f a -x /s").without_effect()[0].contains("'-x'"));
     }
 
     #[test]

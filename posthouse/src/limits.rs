@@ -25,7 +25,7 @@ struct Plan {
 fn plan(global: &Global, reserved: u64, soft: u64, hard: u64) -> Plan {
     let asked = global.ulimit_n.map(u64::from);
     if let Some(maxconn) = global.maxconn {
-        let needed = asked.unwrap_or(u64::from(maxconn) * 2 + reserved);
+        let needed = asked.unwrap_or_else(|| u64::from(maxconn) * 2 + reserved);
         return Plan {
             maxconn,
             descriptors: needed.max(soft),

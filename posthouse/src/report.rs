@@ -17,6 +17,8 @@ pub(crate) enum Level {
     Warning,
     /// Worth knowing.
     Notice,
+    /// Only suspicious; `-dD` asks for it.
+    Diag,
 }
 
 impl Level {
@@ -25,6 +27,7 @@ impl Level {
             Self::Alert => "[ALERT]",
             Self::Warning => "[WARNING]",
             Self::Notice => "[NOTICE]",
+            Self::Diag => "[DIAG]",
         }
     }
 }
@@ -112,7 +115,7 @@ impl Report {
             return;
         }
         let mut whole = String::new();
-        if level != Level::Notice && !self.introduced {
+        if matches!(level, Level::Alert | Level::Warning) && !self.introduced {
             self.introduced = true;
             let path = std::env::current_exe().unwrap_or_default();
             let version = format!("haproxy version is {}", version::FULL);
@@ -150,6 +153,7 @@ mod tests {
         assert_eq!(line(Level::Alert, 7, "x"), "[ALERT]    (7) : x\n");
         assert_eq!(line(Level::Warning, 7, "x"), "[WARNING]  (7) : x\n");
         assert_eq!(line(Level::Notice, 7, "x"), "[NOTICE]   (7) : x\n");
+        assert_eq!(line(Level::Diag, 7, "x"), "[DIAG]     (7) : x\n");
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl Orders {
     }
 }
 
+/// Whether it is the signal a service manager stops with.
+pub(crate) fn is_term(signal: i32) -> bool {
+    signal == SignalKind::terminate().as_raw_value()
+}
+
 /// Ends the process by the signal it caught, so that whoever waits for it sees what it died of.
 ///
 /// Returns only for process 1 of a container, which no signal ends by default: the exit code then

@@ -86,9 +86,11 @@ impl Client {
     /// # Errors
     /// A step is refused.
     pub fn message(&mut self, mark: &str) -> Result<String> {
-        for command in
-            ["EHLO client.example.org", "MAIL FROM:<a@example.org>", "RCPT TO:<inbox@example.com>"]
-        {
+        for command in [
+            "EHLO client.example.org",
+            "MAIL FROM:<a@example.org>",
+            "RCPT TO:<inbox@example.com>",
+        ] {
             let reply = self.command(command)?;
             if !reply.starts_with('2') {
                 bail!("{command}: {reply}");

@@ -80,9 +80,15 @@ impl Lab {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = TempDir::with_prefix("posthouse-lab-")?;
         run(Command::new("chmod").arg("755").arg(directory.path()))?;
-        let lab = Self { prefix: format!("ph{}x{count}", std::process::id()), directory };
+        let lab = Self {
+            prefix: format!("ph{}x{count}", std::process::id()),
+            directory,
+        };
         lab.ip(&format!("netns add {}", lab.namespace("net")))?;
-        lab.ip(&format!("-n {} link add br0 type bridge", lab.namespace("net")))?;
+        lab.ip(&format!(
+            "-n {} link add br0 type bridge",
+            lab.namespace("net")
+        ))?;
         lab.ip(&format!("-n {} link set br0 up", lab.namespace("net")))?;
         for host in Host::ALL {
             lab.add(host)?;
@@ -91,7 +97,11 @@ impl Lab {
     }
 
     fn add(&self, host: Host) -> Result<()> {
-        let (own, net, port) = (self.of(host), self.namespace("net"), format!("to-{}", host.name()));
+        let (own, net, port) = (
+            self.of(host),
+            self.namespace("net"),
+            format!("to-{}", host.name()),
+        );
         for command in [
             format!("netns add {own}"),
             format!("-n {own} link set lo up"),
@@ -147,7 +157,9 @@ impl Lab {
                 .context("entering the host's namespace")?;
                 work()
             });
-            thread.join().map_err(|_| anyhow!("a thread on {} panicked", host.name()))?
+            thread
+                .join()
+                .map_err(|_| anyhow!("a thread on {} panicked", host.name()))?
         })
     }
 
@@ -157,7 +169,11 @@ impl Lab {
     /// `ip` failed.
     pub fn plug(&self, host: Host, plugged: bool) -> Result<()> {
         let state = if plugged { "up" } else { "down" };
-        self.ip(&format!("-n {} link set to-{} {state}", self.namespace("net"), host.name()))?;
+        self.ip(&format!(
+            "-n {} link set to-{} {state}",
+            self.namespace("net"),
+            host.name()
+        ))?;
         Ok(())
     }
 
@@ -167,7 +183,10 @@ impl Lab {
     /// `ip` failed.
     pub fn processes(&self, host: Host) -> Result<Vec<u32>> {
         let list = self.ip(&format!("netns pids {}", self.of(host)))?;
-        Ok(list.lines().filter_map(|line| line.trim().parse().ok()).collect())
+        Ok(list
+            .lines()
+            .filter_map(|line| line.trim().parse().ok())
+            .collect())
     }
 
     /// Sends a signal to every process on a host.
@@ -176,7 +195,9 @@ impl Lab {
     /// `ip` failed.
     pub fn signal(&self, host: Host, signal: rustix::process::Signal) -> Result<()> {
         for pid in self.processes(host)? {
-            let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+            let pid = i32::try_from(pid)
+                .ok()
+                .and_then(rustix::process::Pid::from_raw);
             if let Some(pid) = pid {
                 // It may have ended by itself meanwhile.
                 let _ = rustix::process::kill_process(pid, signal);

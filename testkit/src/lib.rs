@@ -37,7 +37,10 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()>
 }
 
 /// Sleeps; only a test's own thread does.
-#[expect(clippy::disallowed_methods, reason = "the rule is for workers; this thread carries one test")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for workers; this thread carries one test"
+)]
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
@@ -50,7 +53,11 @@ pub fn need(program: &str, package: &str) -> Result<()> {
     let found = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/bin"]
         .iter()
         .any(|place| std::path::Path::new(place).join(program).exists());
-    if found { Ok(()) } else { bail!("`{program}` is missing: apt-get install {package}, or run ./test as root") }
+    if found {
+        Ok(())
+    } else {
+        bail!("`{program}` is missing: apt-get install {package}, or run ./test as root")
+    }
 }
 
 /// Runs a command to its end and returns what it printed.
@@ -60,7 +67,11 @@ pub fn need(program: &str, package: &str) -> Result<()> {
 pub fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
-        bail!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{command:?}: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

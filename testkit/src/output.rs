@@ -59,9 +59,16 @@ impl Output {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                bail!("no line number {nth} with {part:?} among:\n{}", lines.join("\n"));
+                bail!(
+                    "no line number {nth} with {part:?} among:\n{}",
+                    lines.join("\n")
+                );
             }
-            lines = self.0.1.wait_timeout(lines, left).map_or_else(|e| e.into_inner().0, |(l, _)| l);
+            lines = self
+                .0
+                .1
+                .wait_timeout(lines, left)
+                .map_or_else(|e| e.into_inner().0, |(l, _)| l);
         }
     }
 }

@@ -31,14 +31,22 @@ impl<'l> Postfix<'l> {
             fs::create_dir_all(directory.join(part))?;
         }
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
-        run(Command::new("chown").arg("postfix").arg(directory.join("data")))?;
-        run(Command::new("chown").arg("nobody").arg(directory.join("mail")))?;
+        run(Command::new("chown")
+            .arg("postfix")
+            .arg(directory.join("data")))?;
+        run(Command::new("chown")
+            .arg("nobody")
+            .arg(directory.join("mail")))?;
         let id = |flag| run(Command::new("id").args([flag, "nobody"]));
         let (uid, gid) = (id("-u")?, id("-g")?);
         let main = main_cf(&directory, host, uid.trim(), gid.trim(), lab.directory());
         fs::write(directory.join("etc/main.cf"), main)?;
         fs::write(directory.join("etc/master.cf"), MASTER_CF)?;
-        let postfix = Self { lab, host, directory };
+        let postfix = Self {
+            lab,
+            host,
+            directory,
+        };
         // Makes the queue's directories and complains about things of no concern here.
         let _ = postfix.control("check");
         postfix.resume()?;
@@ -54,7 +62,9 @@ impl<'l> Postfix<'l> {
         let address = std::net::SocketAddr::new(self.host.ip(), 25);
         wait_until("Postfix listens", || {
             self.lab
-                .on(self.host, || Ok(std::net::TcpStream::connect(address).is_ok()))
+                .on(self.host, || {
+                    Ok(std::net::TcpStream::connect(address).is_ok())
+                })
                 .unwrap_or(false)
         })
     }
@@ -79,7 +89,9 @@ impl<'l> Postfix<'l> {
     pub fn kill(&self) -> Result<()> {
         self.lab.signal(self.host, rustix::process::Signal::KILL)?;
         wait_until("Postfix is dead", || {
-            self.lab.processes(self.host).is_ok_and(|pids| pids.is_empty())
+            self.lab
+                .processes(self.host)
+                .is_ok_and(|pids| pids.is_empty())
         })?;
         for left in ["queue/pid/master.pid", "data/master.lock"] {
             let _ = fs::remove_file(self.directory.join(left));
@@ -93,7 +105,8 @@ impl<'l> Postfix<'l> {
     /// Its processes cannot be listed.
     pub fn freeze(&self, frozen: bool) -> Result<()> {
         use rustix::process::Signal;
-        self.lab.signal(self.host, if frozen { Signal::STOP } else { Signal::CONT })
+        self.lab
+            .signal(self.host, if frozen { Signal::STOP } else { Signal::CONT })
     }
 
     /// What it has logged.
@@ -109,7 +122,9 @@ impl<'l> Postfix<'l> {
     pub fn delivered(&self) -> Vec<String> {
         let inbox = self.directory.join("mail/inbox/new");
         let entries = fs::read_dir(inbox).into_iter().flatten().flatten();
-        entries.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect()
+        entries
+            .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+            .collect()
     }
 
     /// Waits for a message that contains `mark`.
@@ -118,7 +133,9 @@ impl<'l> Postfix<'l> {
     /// It does not come.
     pub fn wait_for_message(&self, mark: &str) -> Result<()> {
         wait_until(&format!("{} files {mark}", self.host.name()), || {
-            self.delivered().iter().any(|message| message.contains(mark))
+            self.delivered()
+                .iter()
+                .any(|message| message.contains(mark))
         })
     }
 }

@@ -40,10 +40,16 @@ impl Program {
                 }
                 // Tests lie in <target>/<profile>/deps, the program beside that.
                 let own = std::env::current_exe()?;
-                let place = own.parent().and_then(Path::parent).context("no target directory")?;
+                let place = own
+                    .parent()
+                    .and_then(Path::parent)
+                    .context("no target directory")?;
                 let path = place.join("posthouse");
                 if !path.exists() {
-                    bail!("{} is not built: run ./test, or cargo build first", path.display());
+                    bail!(
+                        "{} is not built: run ./test, or cargo build first",
+                        path.display()
+                    );
                 }
                 Ok(path)
             }
@@ -108,7 +114,11 @@ impl Proxy {
         if let Some(stderr) = child.stderr.take() {
             output.follow(stderr);
         }
-        let mut proxy = Self { child, directory, output };
+        let mut proxy = Self {
+            child,
+            directory,
+            output,
+        };
         if text.contains("/socket") {
             proxy.wait_for_socket()?;
         }
@@ -127,7 +137,10 @@ impl Proxy {
             Some(status) => {
                 // Its last words are still on their way.
                 crate::pause(std::time::Duration::from_millis(200));
-                bail!("it ended at once, {status}:\n{}", self.output.lines().join("\n"))
+                bail!(
+                    "it ended at once, {status}:\n{}",
+                    self.output.lines().join("\n")
+                )
             }
             None => Ok(()),
         }
@@ -185,9 +198,14 @@ impl Proxy {
         let table = self.ask("show stat")?;
         let mut lines = table.lines();
         let header = lines.next().unwrap_or_default().trim_start_matches("# ");
-        let place = header.split(',').position(|name| name == column).context("no such column")?;
+        let place = header
+            .split(',')
+            .position(|name| name == column)
+            .context("no such column")?;
         let start = format!("{proxy},{server},");
-        let row = lines.find(|line| line.starts_with(&start)).context("no such row")?;
+        let row = lines
+            .find(|line| line.starts_with(&start))
+            .context("no such row")?;
         Ok(row.split(',').nth(place).unwrap_or_default().to_owned())
     }
 
@@ -196,7 +214,10 @@ impl Proxy {
     /// # Errors
     /// It has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no pid")?;
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("no pid")?;
         Ok(kill_process(pid, signal)?)
     }
 

@@ -81,7 +81,10 @@ impl Server {
                     return;
                 }
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
-                let manner = manner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let manner = manner
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
                 let heard = heard.clone();
                 std::thread::spawn(move || {
                     let end = match serve(stream, &manner, number, &heard) {
@@ -141,7 +144,12 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: TcpStream, manner: &Manner, number: usize, heard: &Output) -> std::io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    manner: &Manner,
+    number: usize,
+    heard: &Output,
+) -> std::io::Result<()> {
     match manner {
         Manner::Mail => {
             let name = format!("mail{}", stream.local_addr()?.port());
@@ -201,7 +209,11 @@ fn converse(
         }
         let text = line.trim_end();
         heard.push(format!("{number}: {text}"));
-        let word = text.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let word = text
+            .split([' ', ':'])
+            .next()
+            .unwrap_or_default()
+            .to_ascii_uppercase();
         let reply = match word.as_str() {
             "PROXY" => continue,
             "EHLO" => "250-here\r\n250 8BITMIME",

@@ -79,7 +79,9 @@ fn bind_one(text: &str, resolver: Resolver<'_>, all: &mut Vec<BindAddress>) -> R
         }
         _ => {
             let Some(family) = family(prefix) else {
-                return Err(format!("address family '{prefix}@' is not supported in '{text}'"));
+                return Err(format!(
+                    "address family '{prefix}@' is not supported in '{text}'"
+                ));
             };
             let (host, ports) = rest
                 .rsplit_once(':')
@@ -112,7 +114,9 @@ fn path(text: &str) -> Result<PathBuf, String> {
     match text.len() {
         0 => Err("missing path of a unix socket".into()),
         1..=107 => Ok(PathBuf::from(text)),
-        _ => Err(format!("socket path '{text}' is too long (at most 107 bytes)")),
+        _ => Err(format!(
+            "socket path '{text}' is too long (at most 107 bytes)"
+        )),
     }
 }
 
@@ -120,7 +124,9 @@ fn abstract_name(text: &str) -> Result<Vec<u8>, String> {
     match text.len() {
         0 => Err("missing name of an abstract socket".into()),
         1..=107 => Ok(text.as_bytes().to_vec()),
-        _ => Err(format!("socket name '{text}' is too long (at most 107 bytes)")),
+        _ => Err(format!(
+            "socket name '{text}' is too long (at most 107 bytes)"
+        )),
     }
 }
 
@@ -134,15 +140,17 @@ fn ip(host: &str, family: Family, resolver: Resolver<'_>) -> Result<IpAddr, Stri
     let found = literal(host).or_else(|| resolver(host));
     let found = found.ok_or_else(|| format!("could not resolve address '{host}'"))?;
     match (family, found) {
-        (Family::V4, IpAddr::V6(_)) | (Family::V6, IpAddr::V4(_)) => {
-            Err(format!("'{host}' is not of the address family that is asked for"))
-        }
+        (Family::V4, IpAddr::V6(_)) | (Family::V6, IpAddr::V4(_)) => Err(format!(
+            "'{host}' is not of the address family that is asked for"
+        )),
         _ => Ok(found),
     }
 }
 
 fn literal(host: &str) -> Option<IpAddr> {
-    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     match inner {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => host.parse().ok(),
@@ -154,11 +162,17 @@ pub(crate) fn server(text: &str) -> Result<ServerTarget, String> {
     let (prefix, rest) = prefix(text);
     match prefix {
         "unix" => return Ok(ServerTarget::Known(ServerAddress::Unix(path(rest)?))),
-        "abns" => return Ok(ServerTarget::Known(ServerAddress::Abstract(abstract_name(rest)?))),
+        "abns" => {
+            return Ok(ServerTarget::Known(ServerAddress::Abstract(abstract_name(
+                rest,
+            )?)));
+        }
         _ => {}
     }
     let Some(family) = family(prefix) else {
-        return Err(format!("address family '{prefix}@' is not supported in '{text}'"));
+        return Err(format!(
+            "address family '{prefix}@' is not supported in '{text}'"
+        ));
     };
     let (host, port) = host_and_port(rest)?;
     if host.is_empty() && rest.is_empty() {
@@ -171,7 +185,10 @@ pub(crate) fn server(text: &str) -> Result<ServerTarget, String> {
     if host.contains(odd) {
         return Err(format!("invalid address: '{host}' in '{text}'"));
     }
-    Ok(ServerTarget::Name { host: host.to_owned(), port })
+    Ok(ServerTarget::Name {
+        host: host.to_owned(),
+        port,
+    })
 }
 
 fn host_and_port(text: &str) -> Result<(&str, Port), String> {
@@ -199,10 +216,16 @@ fn host_and_port(text: &str) -> Result<(&str, Port), String> {
 }
 
 /// `addr[:port]` where a missing port is `default`: `log`, `source`.
-pub(crate) fn socket(text: &str, default: u16, resolver: Resolver<'_>) -> Result<SocketAddr, String> {
+pub(crate) fn socket(
+    text: &str,
+    default: u16,
+    resolver: Resolver<'_>,
+) -> Result<SocketAddr, String> {
     let (prefix, rest) = prefix(text);
     let Some(family) = family(prefix).or((prefix == "udp").then_some(Family::Any)) else {
-        return Err(format!("address family '{prefix}@' is not supported in '{text}'"));
+        return Err(format!(
+            "address family '{prefix}@' is not supported in '{text}'"
+        ));
     };
     if let Some(found) = rest.parse::<Ipv4Addr>().ok().map(IpAddr::V4) {
         return Ok(SocketAddr::new(found, default));
@@ -226,7 +249,9 @@ mod tests {
     use super::*;
 
     fn binds(text: &str) -> Result<Vec<String>, String> {
-        let found = bind(text, &|name| (name == "local").then_some(Ipv4Addr::LOCALHOST.into()))?;
+        let found = bind(text, &|name| {
+            (name == "local").then_some(Ipv4Addr::LOCALHOST.into())
+        })?;
         let shown = found.into_iter().map(|address| match address {
             BindAddress::Ip(ip) => ip.to_string(),
             other => format!("{other:?}"),
@@ -240,10 +265,24 @@ mod tests {
         assert_eq!(binds(":25,[::1]:26").unwrap(), ["0.0.0.0:25", "[::1]:26"]);
         assert_eq!(binds(":::25").unwrap(), ["[::]:25"]);
         assert_eq!(binds("ipv6@:25").unwrap(), ["[::]:25"]);
-        assert_eq!(binds("local:7-9").unwrap(), ["127.0.0.1:7", "127.0.0.1:8", "127.0.0.1:9"]);
+        assert_eq!(
+            binds("local:7-9").unwrap(),
+            ["127.0.0.1:7", "127.0.0.1:8", "127.0.0.1:9"]
+        );
         assert_eq!(binds("fd@4").unwrap(), ["Fd(4)"]);
         assert_eq!(binds("/run/x").unwrap(), ["Unix(\"/run/x\")"]);
-        for bad in ["1.2.3.4", ":0", ":25-20", ":70000", "quic4@:25", "nope:25", "ipv4@[::1]:3", "unix@", "fd@x", ""] {
+        for bad in [
+            "1.2.3.4",
+            ":0",
+            ":25-20",
+            ":70000",
+            "quic4@:25",
+            "nope:25",
+            "ipv4@[::1]:3",
+            "unix@",
+            "fd@x",
+            "",
+        ] {
             assert!(binds(bad).is_err(), "{bad}");
         }
     }
@@ -259,7 +298,10 @@ mod tests {
         assert_eq!(known("[::1]:+1000"), "IpRelative(::1, 1000)");
         assert_eq!(known("[::1]"), "IpRelative(::1, 0)");
         assert_eq!(known("/run/s"), "Unix(\"/run/s\")");
-        assert_eq!(known("mx.example:25"), "Ok(Name { host: \"mx.example\", port: Fixed(25) })");
+        assert_eq!(
+            known("mx.example:25"),
+            "Ok(Name { host: \"mx.example\", port: Fixed(25) })"
+        );
         assert!(server("1.2.3.4:99999").is_err());
         assert!(server("a b:25").is_err());
     }

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::Resolver;
 use crate::diagnostic::{At, Fault, Line, Spot};
 use crate::lexer::Word;
-use super::address::Resolver;
 use crate::units::{self, Bad, Unit};
 
 /// What stands before the keyword.
@@ -72,12 +72,18 @@ impl<'a> Args<'a> {
     }
 
     pub(crate) fn spot_of(&self, span: &Range<usize>) -> Spot {
-        Spot { line: Arc::clone(self.line), span: span.clone() }
+        Spot {
+            line: Arc::clone(self.line),
+            span: span.clone(),
+        }
     }
 
     /// `value` with the place of the word it was read from.
     pub(crate) fn placed<T>(&self, value: T, word: &Word) -> At<T> {
-        At { value, spot: self.spot_of(&word.span) }
+        At {
+            value,
+            spot: self.spot_of(&word.span),
+        }
     }
 
     pub(crate) fn warn(&mut self, fault: Fault) {
@@ -116,8 +122,15 @@ impl<'a> Args<'a> {
     }
 
     fn missing(&self) -> Fault {
-        let what = if self.syntax.is_empty() { "an argument" } else { self.syntax };
-        Fault::new("missing-argument", format!("'{}' expects {what} as argument.", self.keyword))
+        let what = if self.syntax.is_empty() {
+            "an argument"
+        } else {
+            self.syntax
+        };
+        Fault::new(
+            "missing-argument",
+            format!("'{}' expects {what} as argument.", self.keyword),
+        )
     }
 
     pub(crate) fn check_count(&self, (least, most): (usize, usize)) -> Result<(), Fault> {
@@ -125,16 +138,21 @@ impl<'a> Args<'a> {
         if rest.len() < least {
             return Err(self.missing());
         }
-        rest.get(most).map_or(Ok(()), |word| Err(self.unexpected(word)))
+        rest.get(most)
+            .map_or(Ok(()), |word| Err(self.unexpected(word)))
     }
 
     /// No more words.
     pub(crate) fn end(&self) -> Result<(), Fault> {
-        self.peek().map_or(Ok(()), |word| Err(self.unexpected(word)))
+        self.peek()
+            .map_or(Ok(()), |word| Err(self.unexpected(word)))
     }
 
     fn unexpected(&self, word: &Word) -> Fault {
-        let text = format!("'{}' cannot handle unexpected argument '{}'.", self.keyword, word.text);
+        let text = format!(
+            "'{}' cannot handle unexpected argument '{}'.",
+            self.keyword, word.text
+        );
         Fault::new("unexpected-argument", text).on(&word.span)
     }
 
@@ -209,7 +227,10 @@ impl<'a> Args<'a> {
         let word = self.word()?;
         units::size(&word.text).map_err(|bad| {
             let what = match bad {
-                Bad::Character(c) => format!("unexpected character '{c}' in argument of '{}'", self.keyword),
+                Bad::Character(c) => format!(
+                    "unexpected character '{c}' in argument of '{}'",
+                    self.keyword
+                ),
                 Bad::Overflow => format!("'{}' is too large for '{}'", word.text, self.keyword),
                 Bad::Empty => return self.missing(),
             };
@@ -224,7 +245,10 @@ impl<'a> Args<'a> {
         let word = self.word()?;
         let found = choices.iter().find(|(name, _)| *name == word.text);
         found.map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<_> = choices.iter().map(|(name, _)| format!("'{name}'")).collect();
+            let names: Vec<_> = choices
+                .iter()
+                .map(|(name, _)| format!("'{name}'"))
+                .collect();
             let text = format!(
                 "'{}' expects one of {} but got '{}'.",
                 self.keyword,

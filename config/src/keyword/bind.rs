@@ -78,10 +78,19 @@ pub(crate) fn options(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), 
 /// An octal mode.
 pub(crate) fn mode(args: &mut Args<'_>) -> Result<u32, Fault> {
     let word = args.word()?;
-    u32::from_str_radix(&word.text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {
-        Fault::new("bad-mode", format!("'mode' : missing or invalid mode '{}' (octal integer expected).", word.text))
+    u32::from_str_radix(&word.text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777)
+        .ok_or_else(|| {
+            Fault::new(
+                "bad-mode",
+                format!(
+                    "'mode' : missing or invalid mode '{}' (octal integer expected).",
+                    word.text
+                ),
+            )
             .on(&word.span)
-    })
+        })
 }
 
 fn id(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
@@ -92,7 +101,11 @@ fn id(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
 }
 
 fn level(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
-    let levels = [("user", Level::User), ("operator", Level::Operator), ("admin", Level::Admin)];
+    let levels = [
+        ("user", Level::User),
+        ("operator", Level::Operator),
+        ("admin", Level::Admin),
+    ];
     draft.level = Some(args.choice(&levels)?);
     Ok(())
 }

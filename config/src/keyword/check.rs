@@ -47,7 +47,10 @@ fn push(args: &Args<'_>, settings: &mut Settings, mut rule: Rule) {
         }
         _ => settings.comment = None,
     }
-    settings.rules.push(At { value: rule, spot: args.spot() });
+    settings.rules.push(At {
+        value: rule,
+        spot: args.spot(),
+    });
 }
 
 fn connect(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
@@ -68,24 +71,36 @@ fn connect(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             "linger" => rule.linger = true,
             "comment" => rule.comment = Some(args.text()?),
             later @ ("ssl" | "sni" | "alpn" | "via-socks4" | "proto") => {
-                let text = format!("'tcp-check connect {later}' is not supported by Posthouse yet.");
+                let text =
+                    format!("'tcp-check connect {later}' is not supported by Posthouse yet.");
                 return Err(Fault::new("not-yet", text).on(&word.span));
             }
             other => return Err(unknown(args, other).on(&word.span)),
         }
     }
     let own = !settings.inherited_rules;
-    let connects = settings.rules.iter().filter(|_| own).any(|rule| matches!(rule.value, Rule::Connect(_)));
+    let connects = settings
+        .rules
+        .iter()
+        .filter(|_| own)
+        .any(|rule| matches!(rule.value, Rule::Connect(_)));
     if own && !settings.rules.is_empty() && !connects {
         let text = "first step MUST also be a 'connect', optionnaly preceded by a 'set-var', an 'unset-var' or a 'comment' when there is a 'connect' step in the tcp-check ruleset.";
-        return Err(Fault::new("late-connect", text.replace("optionnaly", "optionally")));
+        return Err(Fault::new(
+            "late-connect",
+            text.replace("optionnaly", "optionally"),
+        ));
     }
     push(args, settings, Rule::Connect(rule));
     Ok(())
 }
 
 fn send(args: &mut Args<'_>, settings: &mut Settings, data: Vec<u8>) -> Result<(), Fault> {
-    let comment = if args.take("comment") { Some(args.text()?) } else { None };
+    let comment = if args.take("comment") {
+        Some(args.text()?)
+    } else {
+        None
+    };
     args.end()?;
     push(args, settings, Rule::Send(Send { data, comment }));
     Ok(())
@@ -108,9 +123,30 @@ fn expect(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
         match word.text.as_str() {
             "min-recv" => rule.min_recv = args.number(-1..=i64::from(i32::MAX))?.try_into().ok(),
             "comment" => rule.comment = Some(args.text()?),
-            "ok-status" => rule.ok_status = status(args, &[Status::L7Ok, Status::L7Okc, Status::L6Ok, Status::L4Ok])?,
-            "error-status" => rule.error_status = status(args, &[Status::L7Okc, Status::L7Rsp, Status::L7Sts, Status::L6Rsp, Status::L4Con])?,
-            "tout-status" => rule.tout_status = status(args, &[Status::L7Timeout, Status::L6Timeout, Status::L4Timeout])?,
+            "ok-status" => {
+                rule.ok_status = status(
+                    args,
+                    &[Status::L7Ok, Status::L7Okc, Status::L6Ok, Status::L4Ok],
+                )?
+            }
+            "error-status" => {
+                rule.error_status = status(
+                    args,
+                    &[
+                        Status::L7Okc,
+                        Status::L7Rsp,
+                        Status::L7Sts,
+                        Status::L6Rsp,
+                        Status::L4Con,
+                    ],
+                )?
+            }
+            "tout-status" => {
+                rule.tout_status = status(
+                    args,
+                    &[Status::L7Timeout, Status::L6Timeout, Status::L4Timeout],
+                )?
+            }
             "on-success" => rule.on_success = Some(literal(args)?),
             "on-error" => rule.on_error = Some(literal(args)?),
             "!" => rule.negate = !rule.negate,
@@ -126,7 +162,10 @@ fn expect(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
         }
     }
     rule.pattern = found.ok_or_else(|| {
-        Fault::new("missing-argument", "'tcp-check expect' : missing pattern type: string, rstring, binary or rbinary.")
+        Fault::new(
+            "missing-argument",
+            "'tcp-check expect' : missing pattern type: string, rstring, binary or rbinary.",
+        )
     })?;
     push(args, settings, Rule::Expect(rule));
     Ok(())
@@ -140,18 +179,31 @@ fn pattern(args: &mut Args<'_>, kind: &str) -> Result<Pattern, Fault> {
     if kind == "string" {
         return Ok(Pattern::String(word.bytes().to_vec()));
     }
-    let regex = RegexBuilder::new(&word.text).unicode(false).build().map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim();
-        Fault::new("bad-regex", format!("'tcp-check expect' : '{}' : {reason}.", word.text))
+    let regex = RegexBuilder::new(&word.text)
+        .unicode(false)
+        .build()
+        .map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default().trim();
+            Fault::new(
+                "bad-regex",
+                format!("'tcp-check expect' : '{}' : {reason}.", word.text),
+            )
             .on(&word.span)
             .help("look-around and back references of PCRE are not supported")
-    })?;
-    Ok(if kind == "rstring" { Pattern::Regex(regex) } else { Pattern::RegexBinary(regex) })
+        })?;
+    Ok(if kind == "rstring" {
+        Pattern::Regex(regex)
+    } else {
+        Pattern::RegexBinary(regex)
+    })
 }
 
 fn status(args: &mut Args<'_>, allowed: &[Status]) -> Result<Status, Fault> {
-    let choices: Vec<_> = allowed.iter().map(|status| (status.name(), *status)).collect();
+    let choices: Vec<_> = allowed
+        .iter()
+        .map(|status| (status.name(), *status))
+        .collect();
     args.choice(&choices)
 }
 
@@ -167,18 +219,49 @@ fn literal(args: &mut Args<'_>) -> Result<String, Fault> {
 
 fn hex(args: &mut Args<'_>) -> Result<Vec<u8>, Fault> {
     let word = args.word()?;
-    let digits: Option<Vec<u8>> = word.text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits: Option<Vec<u8>> = word
+        .text
+        .chars()
+        .map(|c| c.to_digit(16).map(|digit| digit as u8))
+        .collect();
     match digits {
-        Some(digits) if digits.len() % 2 == 0 && !digits.is_empty() => {
-            Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-        }
-        _ => Err(Fault::new("bad-hex", format!("'{}' : '{}' is not an even number of hexadecimal digits.", args.keyword, word.text))
-            .on(&word.span)),
+        Some(digits) if digits.len() % 2 == 0 && !digits.is_empty() => Ok(digits
+            .chunks(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect()),
+        _ => Err(Fault::new(
+            "bad-hex",
+            format!(
+                "'{}' : '{}' is not an even number of hexadecimal digits.",
+                args.keyword, word.text
+            ),
+        )
+        .on(&word.span)),
     }
 }
 
 fn unknown(args: &Args<'_>, word: &str) -> Fault {
-    let known = ["default", "port", "addr", "send-proxy", "linger", "comment", "min-recv", "ok-status", "error-status", "tout-status", "on-success", "on-error", "string", "rstring", "binary", "rbinary"];
+    let known = [
+        "default",
+        "port",
+        "addr",
+        "send-proxy",
+        "linger",
+        "comment",
+        "min-recv",
+        "ok-status",
+        "error-status",
+        "tout-status",
+        "on-success",
+        "on-error",
+        "string",
+        "rstring",
+        "binary",
+        "rbinary",
+    ];
     let hint = super::suggest::hint(word, known.into_iter());
-    Fault::new("unknown-option", format!("'{}' : unknown argument '{word}'{hint}.", args.keyword))
+    Fault::new(
+        "unknown-option",
+        format!("'{}' : unknown argument '{word}'{hint}.", args.keyword),
+    )
 }

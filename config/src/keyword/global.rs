@@ -104,9 +104,20 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// `tune.*` and `ssl-default-*` by the dozen: they tune what Posthouse does not have.
 pub(crate) fn is_foreign_tuning(word: &str) -> bool {
-    ["tune.", "ssl-default-", "ssl-dh-", "ssl-mode-", "ocsp-update.", "httpclient.", "jwt.", "51degrees", "deviceatlas", "wurfl"]
-        .iter()
-        .any(|prefix| word.starts_with(prefix))
+    [
+        "tune.",
+        "ssl-default-",
+        "ssl-dh-",
+        "ssl-mode-",
+        "ocsp-update.",
+        "httpclient.",
+        "jwt.",
+        "51degrees",
+        "deviceatlas",
+        "wurfl",
+    ]
+    .iter()
+    .any(|prefix| word.starts_with(prefix))
 }
 
 fn set<T>(place: &mut T, value: Result<T, Fault>) -> Result<(), Fault> {
@@ -115,7 +126,9 @@ fn set<T>(place: &mut T, value: Result<T, Fault>) -> Result<(), Fault> {
 }
 
 fn rest(args: &mut Args<'_>) -> Vec<String> {
-    std::iter::from_fn(|| args.next()).map(|word| word.text.clone()).collect()
+    std::iter::from_fn(|| args.next())
+        .map(|word| word.text.clone())
+        .collect()
 }
 
 fn description(args: &mut Args<'_>, global: &mut GlobalDraft) -> Result<(), Fault> {
@@ -159,7 +172,13 @@ fn stats_socket(args: &mut Args<'_>, global: &mut GlobalDraft) -> Result<(), Fau
 fn unix_bind(args: &mut Args<'_>, global: &mut GlobalDraft) -> Result<(), Fault> {
     let permissions = &mut global.model.unix_bind;
     while args.peek().is_some() {
-        let kind = args.choice(&[("mode", 0), ("user", 1), ("group", 2), ("uid", 3), ("gid", 4)])?;
+        let kind = args.choice(&[
+            ("mode", 0),
+            ("user", 1),
+            ("group", 2),
+            ("uid", 3),
+            ("gid", 4),
+        ])?;
         match kind {
             0 => permissions.mode = Some(bind::mode(args)?),
             1 => permissions.user = Some(Owner::Name(args.text()?)),

@@ -12,7 +12,14 @@ macro_rules! told {
     ($name:literal, $sections:expr, $kind:ident) => {
         Row {
             negatable: false,
-            ..Row::new($name, $sections, "...", (0, super::ANY), |a, s| tell(a, s, HttpKind::$kind), DOC)
+            ..Row::new(
+                $name,
+                $sections,
+                "...",
+                (0, super::ANY),
+                |a, s| tell(a, s, HttpKind::$kind),
+                DOC,
+            )
         }
     };
 }
@@ -51,6 +58,10 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn tell(args: &mut Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
-    settings.http.push(HttpOnly { spot: args.spot(), keyword: args.keyword, kind });
+    settings.http.push(HttpOnly {
+        spot: args.spot(),
+        keyword: args.keyword,
+        kind,
+    });
     Ok(())
 }

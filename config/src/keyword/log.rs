@@ -21,12 +21,14 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp",
-    "ntp", "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5",
-    "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2",
+    "ftp", "ntp", "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
 ];
 
-const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+const LEVELS: [&str; 8] = [
+    "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
+];
 
 const FORMATS: &[(&str, LogFormat)] = &[
     ("local", LogFormat::Local),
@@ -65,7 +67,10 @@ pub(crate) fn target(args: &mut Args<'_>) -> Result<LogTarget, Fault> {
             len = args.number(80..=65_535)?;
         } else if args.take("format") {
             format = args.choice(FORMATS)?;
-        } else if let Some(word) = args.peek().filter(|w| ["sample", "profile"].contains(&w.text.as_str())) {
+        } else if let Some(word) = args
+            .peek()
+            .filter(|w| ["sample", "profile"].contains(&w.text.as_str()))
+        {
             let text = format!("'log {}' is not supported by Posthouse yet.", word.text);
             return Err(Fault::new("not-yet", text).on(&word.span));
         } else {
@@ -73,10 +78,26 @@ pub(crate) fn target(args: &mut Args<'_>) -> Result<LogTarget, Fault> {
         }
     }
     let facility = one_of(args, &FACILITIES, "log facility")?;
-    let max_level = if args.peek().is_some() { one_of(args, &LEVELS, "optional log level")? } else { 7 };
-    let min_level = if args.peek().is_some() { one_of(args, &LEVELS, "optional minimum log level")? } else { 0 };
+    let max_level = if args.peek().is_some() {
+        one_of(args, &LEVELS, "optional log level")?
+    } else {
+        7
+    };
+    let min_level = if args.peek().is_some() {
+        one_of(args, &LEVELS, "optional minimum log level")?
+    } else {
+        0
+    };
     args.end()?;
-    Ok(LogTarget { at, to, len, format, facility, max_level, min_level })
+    Ok(LogTarget {
+        at,
+        to,
+        len,
+        format,
+        facility,
+        max_level,
+        min_level,
+    })
 }
 
 fn destination(args: &mut Args<'_>) -> Result<LogDestination, Fault> {
@@ -89,31 +110,49 @@ fn destination(args: &mut Args<'_>) -> Result<LogDestination, Fault> {
     }
     if let Some(number) = text.strip_prefix("fd@") {
         let number = number.parse().ok().filter(|fd| *fd >= 0);
-        let fault = || Fault::new("bad-address", format!("'log' : invalid file descriptor '{text}'"));
-        return number.map(LogDestination::Fd).ok_or_else(|| fault().on(&word.span));
+        let fault = || {
+            Fault::new(
+                "bad-address",
+                format!("'log' : invalid file descriptor '{text}'"),
+            )
+        };
+        return number
+            .map(LogDestination::Fd)
+            .ok_or_else(|| fault().on(&word.span));
     }
-    for (prefix, what) in [("ring@", "rings"), ("backend@", "log backends"), ("tcp@", "logs over TCP")] {
+    for (prefix, what) in [
+        ("ring@", "rings"),
+        ("backend@", "log backends"),
+        ("tcp@", "logs over TCP"),
+    ] {
         if text.starts_with(prefix) {
             let text = format!("'log {text}': {what} are not supported by Posthouse yet.");
             return Err(Fault::new("not-yet", text).on(&word.span));
         }
     }
-    if let Some(path) = text.strip_prefix("unix@").or(text.starts_with('/').then_some(text)) {
+    if let Some(path) = text
+        .strip_prefix("unix@")
+        .or(text.starts_with('/').then_some(text))
+    {
         return Ok(LogDestination::Unix(path.into()));
     }
-    address::socket(text, 514, args.resolver).map(LogDestination::Udp).map_err(|why| {
-        Fault::new("bad-address", format!("'log' : {why}"))
-            .on(&word.span)
-            .help("write an address, a path, stdout or stderr")
-    })
+    address::socket(text, 514, args.resolver)
+        .map(LogDestination::Udp)
+        .map_err(|why| {
+            Fault::new("bad-address", format!("'log' : {why}"))
+                .on(&word.span)
+                .help("write an address, a path, stdout or stderr")
+        })
 }
 
 fn one_of(args: &mut Args<'_>, names: &[&str], what: &str) -> Result<u8, Fault> {
     let word = args.word()?;
     match names.iter().position(|name| *name == word.text) {
         Some(place) => Ok(place as u8),
-        None => Err(Fault::new("bad-choice", format!("unknown {what} '{}'", word.text))
-            .on(&word.span)
-            .help(format!("one of {}", names.join(", ")))),
+        None => Err(
+            Fault::new("bad-choice", format!("unknown {what} '{}'", word.text))
+                .on(&word.span)
+                .help(format!("one of {}", names.join(", "))),
+        ),
     }
 }

@@ -94,9 +94,17 @@ fn redispatch(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault>
 }
 
 fn tcplog(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
-    settings.front.log_lines = if args.take("clf") { LogLines::TcpClf } else { LogLines::Tcp };
+    settings.front.log_lines = if args.take("clf") {
+        LogLines::TcpClf
+    } else {
+        LogLines::Tcp
+    };
     if settings.front.log_lines == LogLines::TcpClf {
-        return Err(Fault::new("not-yet", "'option tcplog clf' is not supported by Posthouse yet.").help("use 'option tcplog'"));
+        return Err(Fault::new(
+            "not-yet",
+            "'option tcplog clf' is not supported by Posthouse yet.",
+        )
+        .help("use 'option tcplog'"));
     }
     args.end()?;
     settings.log_format = Some(args.spot());
@@ -104,7 +112,11 @@ fn tcplog(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
 }
 
 fn tcp_check(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
-    settings.check = if args.on() { CheckOption::Tcp } else { CheckOption::None };
+    settings.check = if args.on() {
+        CheckOption::Tcp
+    } else {
+        CheckOption::None
+    };
     Ok(())
 }
 
@@ -135,7 +147,11 @@ fn smtpchk(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
 fn http(args: &mut Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
     settings.http.retain(|other| other.keyword != args.keyword);
     if args.on() {
-        settings.http.push(HttpOnly { spot: args.spot(), keyword: args.keyword, kind });
+        settings.http.push(HttpOnly {
+            spot: args.spot(),
+            keyword: args.keyword,
+            kind,
+        });
         if kind == HttpKind::LogFormat {
             settings.front.log_lines = LogLines::Tcp;
             settings.log_format = Some(args.spot());
@@ -143,4 +159,3 @@ fn http(args: &mut Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<
     }
     Ok(())
 }
-

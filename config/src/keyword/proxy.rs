@@ -61,11 +61,15 @@ fn mode(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
         }
         "health" => {
             let text = "'mode health' doesn't exist anymore.";
-            return Err(Fault::new("refused", text).on(&word.span).help("use 'mode tcp'"));
+            return Err(Fault::new("refused", text)
+                .on(&word.span)
+                .help("use 'mode tcp'"));
         }
         other => {
             let text = format!("unknown proxy mode '{other}'.");
-            return Err(Fault::new("bad-choice", text).on(&word.span).help("use 'mode tcp'"));
+            return Err(Fault::new("bad-choice", text)
+                .on(&word.span)
+                .help("use 'mode tcp'"));
         }
     };
     settings.mode = Some(args.placed(mode, word));
@@ -86,7 +90,9 @@ fn id(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
 }
 
 fn description(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
-    let words: Vec<_> = std::iter::from_fn(|| args.next()).map(|word| word.text.as_str()).collect();
+    let words: Vec<_> = std::iter::from_fn(|| args.next())
+        .map(|word| word.text.as_str())
+        .collect();
     settings.description = Some(words.join(" "));
     Ok(())
 }
@@ -103,13 +109,25 @@ fn balance(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
         "source" => Balance::Source,
         "random" => {
             let draws = inner.trim_end_matches(')');
-            let draws = if draws.is_empty() { Ok(2) } else { draws.parse() };
+            let draws = if draws.is_empty() {
+                Ok(2)
+            } else {
+                draws.parse()
+            };
             Balance::Random(draws.ok().filter(|draws| *draws > 0).ok_or_else(|| {
-                Fault::new("bad-number", "random : the number of draws must be at least 1.").on(&word.span)
+                Fault::new(
+                    "bad-number",
+                    "random : the number of draws must be at least 1.",
+                )
+                .on(&word.span)
             })?)
         }
         "uri" | "url_param" | "hdr" => {
-            settings.http.push(HttpOnly { spot: args.spot(), keyword: "balance", kind: HttpKind::Hash });
+            settings.http.push(HttpOnly {
+                spot: args.spot(),
+                keyword: "balance",
+                kind: HttpKind::Hash,
+            });
             Balance::RoundRobin
         }
         "hash" | "rdp-cookie" | "sticky" | "log-hash" => {
@@ -117,7 +135,14 @@ fn balance(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             return Err(Fault::new("not-yet", text).on(&word.span));
         }
         other => {
-            let known = ["roundrobin", "static-rr", "leastconn", "first", "source", "random"];
+            let known = [
+                "roundrobin",
+                "static-rr",
+                "leastconn",
+                "first",
+                "source",
+                "random",
+            ];
             let hint = super::suggest::hint(other, known.into_iter());
             let text = format!("balance : unknown algorithm '{other}'{hint}.");
             return Err(Fault::new("bad-choice", text).on(&word.span));
@@ -132,7 +157,10 @@ fn source(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
         .map_err(|text| Fault::new("bad-address", format!("'source' : {text}.")).on(&word.span))?;
     settings.back.source = Some(found);
     if let Some(more) = args.next() {
-        let text = format!("'source ... {}' is not supported by Posthouse yet.", more.text);
+        let text = format!(
+            "'source ... {}' is not supported by Posthouse yet.",
+            more.text
+        );
         return Err(Fault::new("not-yet", text).on(&more.span));
     }
     Ok(())

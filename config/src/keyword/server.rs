@@ -93,7 +93,10 @@ pub(crate) fn server(args: &mut Args<'_>, settings: &mut Settings) -> Result<(),
     let line = |fault: Fault| fault.shape(Shape::ServerLine);
     let name = args.word().map_err(|_| line(needs_both()))?;
     check_name(&name.text).map_err(|c| {
-        let text = format!("character '{c}' is not permitted in server name '{}'.", name.text);
+        let text = format!(
+            "character '{c}' is not permitted in server name '{}'.",
+            name.text
+        );
         line(Fault::new("bad-name", text).on(&name.span))
     })?;
     let target = args.word().map_err(|_| line(needs_both()))?;
@@ -114,8 +117,11 @@ pub(crate) fn server(args: &mut Args<'_>, settings: &mut Settings) -> Result<(),
 }
 
 fn needs_both() -> Fault {
-    Fault::new("missing-argument", "'server' expects <name> and <addr>[:<port>] as arguments.")
-        .help("server mail1 192.0.2.1:25 check")
+    Fault::new(
+        "missing-argument",
+        "'server' expects <name> and <addr>[:<port>] as arguments.",
+    )
+    .help("server mail1 192.0.2.1:25 check")
 }
 
 /// `default-server [options]`: adds to what was said before.
@@ -131,7 +137,10 @@ fn positive(args: &mut Args<'_>) -> Result<std::time::Duration, Fault> {
     if !time.is_zero() {
         return Ok(time);
     }
-    let fault = Fault::new("bad-time", format!("invalid value 0 for argument '{}' of server.", args.keyword));
+    let fault = Fault::new(
+        "bad-time",
+        format!("invalid value 0 for argument '{}' of server.", args.keyword),
+    );
     Err(match word {
         Some(word) => fault.on(&word.span),
         None => fault,
@@ -149,7 +158,9 @@ fn addr(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
     let word = args.word()?;
     let found = address::host(&word.text, args.resolver);
     draft.server.check_addr =
-        Some(found.map_err(|text| Fault::new("bad-address", format!("'addr' : {text}")).on(&word.span))?);
+        Some(found.map_err(|text| {
+            Fault::new("bad-address", format!("'addr' : {text}")).on(&word.span)
+        })?);
     Ok(())
 }
 
@@ -157,9 +168,17 @@ fn source(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
     let word = args.word()?;
     let found = address::socket(&word.text, 0, args.resolver);
     draft.server.source =
-        Some(found.map_err(|text| Fault::new("bad-address", format!("'source' : {text}")).on(&word.span))?);
-    if let Some(more) = args.peek().filter(|word| ["usesrc", "interface"].contains(&word.text.as_str())) {
-        let text = format!("'source ... {}' is not supported by Posthouse yet.", more.text);
+        Some(found.map_err(|text| {
+            Fault::new("bad-address", format!("'source' : {text}")).on(&word.span)
+        })?);
+    if let Some(more) = args
+        .peek()
+        .filter(|word| ["usesrc", "interface"].contains(&word.text.as_str()))
+    {
+        let text = format!(
+            "'source ... {}' is not supported by Posthouse yet.",
+            more.text
+        );
         return Err(Fault::new("not-yet", text).on(&more.span));
     }
     Ok(())
@@ -171,7 +190,8 @@ fn observe(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
         draft.server.observe_layer4 = true;
         return Ok(());
     }
-    let fault = Fault::new("observe-layer7", "'layer7' can only be used in mode http.").help("use 'observe layer4'");
+    let fault = Fault::new("observe-layer7", "'layer7' can only be used in mode http.")
+        .help("use 'observe layer4'");
     Err(match word {
         Some(word) => fault.on(&word.span),
         None => fault,

@@ -76,7 +76,10 @@ fn table(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             "srvkey" => table.srvkey_addr = args.choice(&[("name", false), ("addr", true)])?,
             "store" => store(args, &mut table.store)?,
             "peers" | "write-to" | "recv-only" | "brates-factor" => {
-                let text = format!("'stick-table ... {}' is not supported by Posthouse yet.", word.text);
+                let text = format!(
+                    "'stick-table ... {}' is not supported by Posthouse yet.",
+                    word.text
+                );
                 return Err(Fault::new("not-yet", text).on(&word.span));
             }
             other => {
@@ -87,12 +90,16 @@ fn table(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             }
         }
     }
-    table.key = key.ok_or_else(|| Fault::new("missing-argument", "'stick-table': missing 'type'."))?;
+    table.key =
+        key.ok_or_else(|| Fault::new("missing-argument", "'stick-table': missing 'type'."))?;
     table.size = size
         .filter(|size| *size > 0)
         .ok_or_else(|| Fault::new("missing-argument", "'stick-table': missing 'size'."))?;
     sort(&mut table.store);
-    settings.stick_table = Some(At { value: table, spot: args.spot() });
+    settings.stick_table = Some(At {
+        value: table,
+        spot: args.spot(),
+    });
     Ok(())
 }
 
@@ -139,12 +146,22 @@ fn store(args: &mut Args<'_>, to: &mut Vec<StoreType>) -> Result<(), Fault> {
         };
         let period = match (is_rate, period) {
             (true, Some(text)) => {
-                let time = crate::units::time(text, crate::units::Unit::Milliseconds)
-                    .map_err(|_| fault(format!("'stick-table': '{text}' is no time in 'store {name}'.")))?;
+                let time =
+                    crate::units::time(text, crate::units::Unit::Milliseconds).map_err(|_| {
+                        fault(format!(
+                            "'stick-table': '{text}' is no time in 'store {name}'."
+                        ))
+                    })?;
                 Some(time.value)
             }
-            (true, None) => return Err(fault(format!("'stick-table': missing period in 'store {name}(<time>)'."))),
-            (false, Some(_)) => return Err(fault(format!("'stick-table': '{name}' has no period."))),
+            (true, None) => {
+                return Err(fault(format!(
+                    "'stick-table': missing period in 'store {name}(<time>)'."
+                )));
+            }
+            (false, Some(_)) => {
+                return Err(fault(format!("'stick-table': '{name}' has no period.")));
+            }
             (false, None) => None,
         };
         if to.iter().all(|stored| stored.name != *name) {
@@ -154,7 +171,12 @@ fn store(args: &mut Args<'_>, to: &mut Vec<StoreType>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn stick(args: &mut Args<'_>, settings: &mut Settings, match_: bool, store: bool) -> Result<(), Fault> {
+fn stick(
+    args: &mut Args<'_>,
+    settings: &mut Settings,
+    match_: bool,
+    store: bool,
+) -> Result<(), Fault> {
     let expression = expression(args)?;
     let mut table = None;
     while let Some(word) = args.next() {
@@ -164,7 +186,10 @@ fn stick(args: &mut Args<'_>, settings: &mut Settings, match_: bool, store: bool
                 table = Some(args.placed(name.text.clone(), name));
             }
             "if" | "unless" => {
-                let text = format!("conditions are not supported by Posthouse yet: '{}'.", word.text);
+                let text = format!(
+                    "conditions are not supported by Posthouse yet: '{}'.",
+                    word.text
+                );
                 return Err(Fault::new("not-yet", text).on(&word.span));
             }
             other => {
@@ -173,7 +198,13 @@ fn stick(args: &mut Args<'_>, settings: &mut Settings, match_: bool, store: bool
             }
         }
     }
-    settings.stick.push(StickDraft { match_, store, expression, table, spot: args.spot() });
+    settings.stick.push(StickDraft {
+        match_,
+        store,
+        expression,
+        table,
+        spot: args.spot(),
+    });
     Ok(())
 }
 
@@ -194,18 +225,28 @@ fn expression(args: &mut Args<'_>) -> Result<Expression, Fault> {
         ("dst_port", None) => Fetch::DstPort,
         ("fe_id", None) => Fetch::FeId,
         ("fe_name", None) => Fetch::FeName,
-        ("int", Some(text)) => {
-            Fetch::Int(text.trim().parse().map_err(|_| fault(format!("'{text}' is no number.")))?)
-        }
+        ("int", Some(text)) => Fetch::Int(
+            text.trim()
+                .parse()
+                .map_err(|_| fault(format!("'{text}' is no number.")))?,
+        ),
         ("str", Some(text)) => Fetch::Str(text.to_owned()),
-        _ => return Err(fault(format!("sample fetch '{name}' is unknown, or not supported by Posthouse yet."))),
+        _ => {
+            return Err(fault(format!(
+                "sample fetch '{name}' is unknown, or not supported by Posthouse yet."
+            )));
+        }
     };
     let converters = parts
         .map(|(name, inner)| match (name, inner) {
-            ("ipmask", Some(text)) => mask(text).ok_or_else(|| fault(format!("'{text}' is no mask."))),
+            ("ipmask", Some(text)) => {
+                mask(text).ok_or_else(|| fault(format!("'{text}' is no mask.")))
+            }
             ("lower", None) => Ok(Converter::Lower),
             ("upper", None) => Ok(Converter::Upper),
-            _ => Err(fault(format!("converter '{name}' is unknown, or not supported by Posthouse yet."))),
+            _ => Err(fault(format!(
+                "converter '{name}' is unknown, or not supported by Posthouse yet."
+            ))),
         })
         .collect::<Result<_, _>>()?;
     Ok(Expression { fetch, converters })
@@ -257,6 +298,9 @@ mod tests {
 
     #[test]
     fn commas_in_parentheses_do_not_split() {
-        assert_eq!(split("src,ipmask(24,64),lower"), [("src", None), ("ipmask", Some("24,64")), ("lower", None)]);
+        assert_eq!(
+            split("src,ipmask(24,64),lower"),
+            [("src", None), ("ipmask", Some("24,64")), ("lower", None)]
+        );
     }
 }

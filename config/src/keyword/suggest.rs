@@ -2,7 +2,9 @@
 
 /// `; did you mean 'x' maybe ?`, or nothing.
 pub(crate) fn hint<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> String {
-    closest(word, names).map_or_else(String::new, |name| format!("; did you mean '{name}' maybe ?"))
+    closest(word, names).map_or_else(String::new, |name| {
+        format!("; did you mean '{name}' maybe ?")
+    })
 }
 
 /// The name nearest to `word`, if it is near at all: about one letter in three may differ.

@@ -44,6 +44,19 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// Sections HAProxy knows and Posthouse does not read yet.
 pub(crate) const SECTIONS: &[&str] = &[
-    "peers", "resolvers", "mailers", "userlist", "ring", "log-forward", "log-profile", "healthcheck", "cache",
-    "http-errors", "fcgi-app", "program", "acme", "crt-store", "traces",
+    "peers",
+    "resolvers",
+    "mailers",
+    "userlist",
+    "ring",
+    "log-forward",
+    "log-profile",
+    "healthcheck",
+    "cache",
+    "http-errors",
+    "fcgi-app",
+    "program",
+    "acme",
+    "crt-store",
+    "traces",
 ];

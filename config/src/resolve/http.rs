@@ -10,10 +10,22 @@ pub(super) fn refuse_mode(draft: &ProxyDraft, report: &mut Report) {
     let settings = &draft.settings;
     let serves = !settings.binds.is_empty() || !settings.servers.is_empty();
     if is_http(draft) && serves && !settings.disabled {
-        let spot = settings.mode.as_ref().map_or(place(draft), |mode| &mode.spot);
-        let text = format!("{} '{}': HTTP mode not supported.", draft.kind_name(), draft.name.value);
+        let spot = settings
+            .mode
+            .as_ref()
+            .map_or(place(draft), |mode| &mode.spot);
+        let text = format!(
+            "{} '{}': HTTP mode not supported.",
+            draft.kind_name(),
+            draft.name.value
+        );
         let fault = Fault::new("http-mode", text).shape(Shape::Whole);
-        report.fault(spot, fault.help("Posthouse relays mail: write 'mode tcp' in the section, or leave it to HAProxy"));
+        report.fault(
+            spot,
+            fault.help(
+                "Posthouse relays mail: write 'mode tcp' in the section, or leave it to HAProxy",
+            ),
+        );
     }
 }
 
@@ -30,7 +42,10 @@ pub(super) fn tell(draft: &ProxyDraft, report: &mut Report) {
         }
         told.push(directive.keyword);
         if let Some(text) = text(directive, &of) {
-            report.fault(&directive.spot, Fault::warning("needs-http", text).shape(Shape::Whole));
+            report.fault(
+                &directive.spot,
+                Fault::warning("needs-http", text).shape(Shape::Whole),
+            );
         }
     }
 }
@@ -38,12 +53,24 @@ pub(super) fn tell(draft: &ProxyDraft, report: &mut Report) {
 fn text(directive: &HttpOnly, of: &str) -> Option<String> {
     let keyword = directive.keyword;
     Some(match directive.kind {
-        HttpKind::Rules => format!("'{keyword}' {} ignored for {of} as they require HTTP mode.", words(directive.kind)),
-        HttpKind::Statement => format!("'{keyword}' {} ignored for {of} as it requires HTTP mode.", words(directive.kind)),
+        HttpKind::Rules => format!(
+            "'{keyword}' {} ignored for {of} as they require HTTP mode.",
+            words(directive.kind)
+        ),
+        HttpKind::Statement => format!(
+            "'{keyword}' {} ignored for {of} as it requires HTTP mode.",
+            words(directive.kind)
+        ),
         HttpKind::Option => format!("'{keyword}' ignored for {of} as it requires HTTP mode."),
         HttpKind::Cookie => format!("{keyword} will be ignored for {of} (needs 'mode http')."),
-        HttpKind::Hash => format!("Layer 7 hash not possible for {of} (needs 'mode http'). Falling back to round robin."),
-        HttpKind::LogFormat => format!("'{keyword}' not usable with {of} (needs 'mode http'). Falling back to 'option tcplog'."),
-        HttpKind::Check => format!("{of} uses http-check rules without 'option httpchk', so the rules are ignored."),
+        HttpKind::Hash => format!(
+            "Layer 7 hash not possible for {of} (needs 'mode http'). Falling back to round robin."
+        ),
+        HttpKind::LogFormat => format!(
+            "'{keyword}' not usable with {of} (needs 'mode http'). Falling back to 'option tcplog'."
+        ),
+        HttpKind::Check => format!(
+            "{of} uses http-check rules without 'option httpchk', so the rules are ignored."
+        ),
     })
 }

@@ -23,13 +23,9 @@ pub(super) enum Next<'a> {
     /// The session has had its attempts.
     GiveUp,
     /// The same server, after a pause.
-    Same {
-        pause: Duration,
-    },
+    Same { pause: Duration },
     /// Another one than those.
-    Another {
-        tried: &'a Tried,
-    },
+    Another { tried: &'a Tried },
 }
 
 /// The attempts of one session.
@@ -56,7 +52,10 @@ impl Attempts {
     pub(super) fn new(conf: &Back, pinned: bool) -> Self {
         let written = conf.retries.is_some() || conf.redispatch.is_some();
         let retries = conf.retries.unwrap_or(RETRIES);
-        let pause = conf.timeout_connect.filter(|limit| !limit.is_zero()).unwrap_or(TURN_AROUND);
+        let pause = conf
+            .timeout_connect
+            .filter(|limit| !limit.is_zero())
+            .unwrap_or(TURN_AROUND);
         Self {
             tried: Tried::default(),
             haproxy: written.then(|| Haproxy {
@@ -78,7 +77,9 @@ impl Attempts {
     /// Decides, after an attempt on the session's server failed.
     pub(super) fn after_failure(&mut self, session: &Session, back: &Backend) -> Next<'_> {
         self.pinned = false;
-        let Some(failed) = session.server.as_deref() else { return Next::GiveUp };
+        let Some(failed) = session.server.as_deref() else {
+            return Next::GiveUp;
+        };
         let Some(settings) = &mut self.haproxy else {
             self.tried.insert(failed.index);
             return Next::Another { tried: &self.tried };
@@ -100,6 +101,8 @@ impl Attempts {
             self.tried.insert(failed.index);
             return Next::Another { tried: &self.tried };
         }
-        Next::Same { pause: settings.pause }
+        Next::Same {
+            pause: settings.pause,
+        }
     }
 }

@@ -51,7 +51,11 @@ impl Algorithm {
                 Kind::First
             }
         };
-        Self { group, kind, turns: AtomicUsize::new(0) }
+        Self {
+            group,
+            kind,
+            turns: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn group(&self) -> &[Candidate] {
@@ -109,9 +113,17 @@ impl Algorithm {
             return None;
         }
         let (before, after) = circle.split_at(start);
-        let skipped = after.iter().chain(before).take_while(|&&place| !is_free[usize::from(place)]).count();
+        let skipped = after
+            .iter()
+            .chain(before)
+            .take_while(|&&place| !is_free[usize::from(place)])
+            .count();
         self.turns.fetch_add(skipped, Relaxed);
-        after.iter().chain(before).nth(skipped).map(|&place| usize::from(place))
+        after
+            .iter()
+            .chain(before)
+            .nth(skipped)
+            .map(|&place| usize::from(place))
     }
 
     /// The same client, the same server, as long as the usable servers are the same; full or not.
@@ -136,10 +148,16 @@ impl Algorithm {
         let key = |place: &usize| {
             let candidate = &self.group[*place];
             let load = (pick.loads)(candidate.index).sum();
-            let cost = if load == 0 { 0 } else { ((load + 1) << 12) / u64::from(candidate.weight) };
+            let cost = if load == 0 {
+                0
+            } else {
+                ((load + 1) << 12) / u64::from(candidate.weight)
+            };
             (cost, stamps[*place].load(Relaxed))
         };
-        let place = (0..self.group.len()).filter(|&place| free(place)).min_by_key(key)?;
+        let place = (0..self.group.len())
+            .filter(|&place| free(place))
+            .min_by_key(key)?;
         let turn = self.turns.fetch_add(1, Relaxed) as u64 + 1;
         stamps[place].store(turn, Relaxed);
         Some(place)
@@ -170,7 +188,11 @@ impl Algorithm {
         }
         // All drawn were full or tried: whoever comes after the last of them.
         let count = self.group.len();
-        best.or_else(|| (1..=count).map(|step| (drawn + step) % count).find(|&place| free(place)))
+        best.or_else(|| {
+            (1..=count)
+                .map(|step| (drawn + step) % count)
+                .find(|&place| free(place))
+        })
     }
 
     /// A number that looks random: splitmix64 over a shared counter. Nothing secret hangs on it, and it

@@ -9,12 +9,19 @@ const LONGEST: u64 = 16_384;
 /// Weights divided by what they have in common, and brought within [`LONGEST`].
 fn reduced(weights: &[u32]) -> Vec<i64> {
     let common = weights.iter().fold(0, |a, &b| gcd(a, b)).max(1);
-    let sum: u64 = weights.iter().map(|&weight| u64::from(weight / common)).sum();
+    let sum: u64 = weights
+        .iter()
+        .map(|&weight| u64::from(weight / common))
+        .sum();
     weights
         .iter()
         .map(|&weight| {
             let weight = u64::from(weight / common);
-            let scaled = if sum > LONGEST { (weight * LONGEST).div_ceil(sum) } else { weight };
+            let scaled = if sum > LONGEST {
+                (weight * LONGEST).div_ceil(sum)
+            } else {
+                weight
+            };
             scaled as i64
         })
         .collect()
@@ -61,7 +68,9 @@ struct Turn {
 pub(super) fn round(weights: &[u32]) -> Vec<u16> {
     let weights = reduced(weights);
     let cycle: i64 = weights.iter().sum();
-    let mut fresh: Vec<_> = (0..weights.len()).filter(|&place| weights[place] > 0).collect();
+    let mut fresh: Vec<_> = (0..weights.len())
+        .filter(|&place| weights[place] > 0)
+        .collect();
     fresh.sort_by_key(|&place| std::cmp::Reverse(weights[place]));
     let mut fresh = fresh.into_iter();
     let mut round: Vec<Turn> = Vec::new();
@@ -75,9 +84,13 @@ pub(super) fn round(weights: &[u32]) -> Vec<u16> {
         let mut turn = match first {
             Some((at, due)) if due <= now => round.remove(at),
             first => match (fresh.next(), first) {
-                (Some(place), _) => {
-                    Turn { place: place as u16, due: now, rest: 0, weight: weights[place], since: 0 }
-                }
+                (Some(place), _) => Turn {
+                    place: place as u16,
+                    due: now,
+                    rest: 0,
+                    weight: weights[place],
+                    since: 0,
+                },
                 (None, Some((at, _))) => round.remove(at),
                 (None, None) => break,
             },

@@ -6,41 +6,133 @@ const ROUNDROBIN: &[(&[u32], &[usize])] = &[
     (&[1, 1, 1], &[0, 1, 2, 0, 1, 2]),
     (&[1, 2, 3], &[2, 1, 2, 0, 2, 1, 2, 1, 2, 0, 2, 1]),
     (&[3, 2, 1], &[0, 1, 0, 2, 0, 1, 0, 1, 0, 2, 0, 1]),
-    (&[10, 1], &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
-    (&[1, 10], &[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]),
+    (
+        &[10, 1],
+        &[
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+        ],
+    ),
+    (
+        &[1, 10],
+        &[
+            1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0,
+        ],
+    ),
     (&[5, 1, 1], &[0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 1, 0, 0, 2]),
-    (&[2, 3, 5, 7], &[3, 2, 3, 1, 2, 3, 0, 3, 2, 1, 3, 2, 3, 3, 1, 2, 0, 3, 2, 3, 1, 2, 3, 0, 3, 2, 1, 3, 2, 3, 3, 1, 2, 0]),
-    (&[4, 4, 2], &[0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2]),
+    (
+        &[2, 3, 5, 7],
+        &[
+            3, 2, 3, 1, 2, 3, 0, 3, 2, 1, 3, 2, 3, 3, 1, 2, 0, 3, 2, 3, 1, 2, 3, 0, 3, 2, 1, 3, 2,
+            3, 3, 1, 2, 0,
+        ],
+    ),
+    (
+        &[4, 4, 2],
+        &[0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2],
+    ),
     (&[1, 2, 0, 3], &[3, 1, 3, 0, 3, 1, 3, 1, 3, 0, 3, 1]),
-    (&[7, 7, 1, 3], &[0, 1, 0, 1, 3, 0, 1, 0, 1, 2, 0, 3, 1, 0, 1, 0, 1, 3, 0, 1, 0, 1, 3, 0, 1, 0, 1, 2, 0, 3, 1, 0, 1, 0, 1, 3]),
-    (&[100, 50, 25], &[0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0]),
+    (
+        &[7, 7, 1, 3],
+        &[
+            0, 1, 0, 1, 3, 0, 1, 0, 1, 2, 0, 3, 1, 0, 1, 0, 1, 3, 0, 1, 0, 1, 3, 0, 1, 0, 1, 2, 0,
+            3, 1, 0, 1, 0, 1, 3,
+        ],
+    ),
+    (
+        &[100, 50, 25],
+        &[
+            0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0,
+            0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 0,
+            1, 0,
+        ],
+    ),
 ];
 const STATIC_RR: &[(&[u32], &[usize])] = &[
     (&[1, 1], &[0, 1, 0, 1]),
     (&[1, 1, 1], &[0, 1, 2, 0, 1, 2]),
     (&[1, 2, 3], &[0, 2, 1, 2, 1, 2, 0, 2, 1, 2, 1, 2]),
     (&[3, 2, 1], &[0, 0, 1, 0, 1, 2, 0, 0, 1, 0, 1, 2]),
-    (&[10, 1], &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
-    (&[1, 10], &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+    (
+        &[10, 1],
+        &[
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+        ],
+    ),
+    (
+        &[1, 10],
+        &[
+            0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        ],
+    ),
     (&[5, 1, 1], &[0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 1, 0, 0, 2]),
-    (&[2, 3, 5, 7], &[0, 1, 3, 2, 3, 1, 2, 3, 0, 3, 2, 1, 3, 2, 3, 2, 3, 0, 1, 3, 2, 3, 1, 2, 3, 0, 3, 2, 1, 3, 2, 3, 2, 3]),
-    (&[4, 4, 2], &[0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2]),
+    (
+        &[2, 3, 5, 7],
+        &[
+            0, 1, 3, 2, 3, 1, 2, 3, 0, 3, 2, 1, 3, 2, 3, 2, 3, 0, 1, 3, 2, 3, 1, 2, 3, 0, 3, 2, 1,
+            3, 2, 3, 2, 3,
+        ],
+    ),
+    (
+        &[4, 4, 2],
+        &[0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 0, 1, 2],
+    ),
     (&[1, 2, 0, 3], &[0, 3, 1, 3, 1, 3, 0, 3, 1, 3, 1, 3]),
-    (&[7, 7, 1, 3], &[0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0, 3, 1, 0, 1, 0, 1, 3, 0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0, 3, 1, 0, 1, 0, 1, 3]),
-    (&[100, 50, 25], &[0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0]),
+    (
+        &[7, 7, 1, 3],
+        &[
+            0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0, 3, 1, 0, 1, 0, 1, 3, 0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0,
+            3, 1, 0, 1, 0, 1, 3,
+        ],
+    ),
+    (
+        &[100, 50, 25],
+        &[
+            0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0,
+            0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 0,
+            1, 0,
+        ],
+    ),
 ];
 
 /// Clients whose placement by `balance source` was observed.
-const CLIENTS: &[&str] = &["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.7", "127.0.0.11", "127.0.0.100", "127.0.0.254", "127.1.2.3", "127.9.8.7", "127.200.100.50", "127.0.1.0", "127.255.255.254", "127.13.37.42"];
-const CLIENTS_V6: &[&str] = &["::1", "fd00::1", "fd00:1:2:3:4:5:6:7", "2001:db8::abcd:1", "2001:db8:ffff:0:1234:5678:9abc:def0"];
+const CLIENTS: &[&str] = &[
+    "127.0.0.1",
+    "127.0.0.2",
+    "127.0.0.3",
+    "127.0.0.4",
+    "127.0.0.5",
+    "127.0.0.7",
+    "127.0.0.11",
+    "127.0.0.100",
+    "127.0.0.254",
+    "127.1.2.3",
+    "127.9.8.7",
+    "127.200.100.50",
+    "127.0.1.0",
+    "127.255.255.254",
+    "127.13.37.42",
+];
+const CLIENTS_V6: &[&str] = &[
+    "::1",
+    "fd00::1",
+    "fd00:1:2:3:4:5:6:7",
+    "2001:db8::abcd:1",
+    "2001:db8:ffff:0:1234:5678:9abc:def0",
+];
 const SOURCE: &[(&[u32], &[usize])] = &[
     (&[1, 1], &[1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]),
     (&[1, 1, 1], &[2, 0, 1, 2, 0, 2, 0, 2, 0, 1, 1, 0, 2, 0, 0]),
     (&[1, 2, 3], &[2, 0, 2, 1, 2, 2, 2, 1, 0, 2, 2, 0, 1, 0, 0]),
     (&[10, 1, 4], &[0, 0, 0, 2, 0, 2, 2, 0, 1, 0, 0, 0, 0, 1, 0]),
     (&[2, 4, 6], &[2, 0, 2, 1, 2, 2, 2, 1, 0, 2, 2, 0, 1, 0, 0]),
-    (&[5, 5, 5, 5, 5], &[3, 4, 0, 1, 2, 4, 3, 2, 1, 3, 1, 2, 3, 1, 4]),
-    (&[1, 2, 0, 3], &[3, 0, 3, 1, 3, 3, 3, 1, 0, 3, 3, 0, 1, 0, 0]),
+    (
+        &[5, 5, 5, 5, 5],
+        &[3, 4, 0, 1, 2, 4, 3, 2, 1, 3, 1, 2, 3, 1, 4],
+    ),
+    (
+        &[1, 2, 0, 3],
+        &[3, 0, 3, 1, 3, 3, 3, 1, 0, 3, 3, 0, 1, 0, 0],
+    ),
 ];
 const SOURCE_V6: &[(&[u32], &[usize])] = &[
     (&[1, 1, 1], &[1, 2, 1, 1, 2]),
@@ -68,22 +160,38 @@ fn idle(_: usize) -> Load {
 }
 
 fn ask(selector: &Selector, loads: &dyn Fn(usize) -> Load) -> Choice {
-    selector.choose(&Pick { source: None, loads, tried: &Tried::default() })
+    selector.choose(&Pick {
+        source: None,
+        loads,
+        tried: &Tried::default(),
+    })
 }
 
 fn from(selector: &Selector, client: &str) -> Choice {
     let source = Some(client.parse().expect("an address"));
-    selector.choose(&Pick { source, loads: &idle, tried: &Tried::default() })
+    selector.choose(&Pick {
+        source,
+        loads: &idle,
+        tried: &Tried::default(),
+    })
 }
 
 /// Fallbacks until there is none.
-fn fallbacks(selector: &Selector, first: Option<usize>, loads: &dyn Fn(usize) -> Load) -> Vec<usize> {
+fn fallbacks(
+    selector: &Selector,
+    first: Option<usize>,
+    loads: &dyn Fn(usize) -> Load,
+) -> Vec<usize> {
     let mut tried = Tried::default();
     if let Some(first) = first {
         tried.insert(first);
     }
     let mut order = Vec::new();
-    while let Choice::Server(index) = selector.fallback(&Pick { source: None, loads, tried: &tried }) {
+    while let Choice::Server(index) = selector.fallback(&Pick {
+        source: None,
+        loads,
+        tried: &tried,
+    }) {
         assert!(!tried.contains(index), "{index} twice");
         tried.insert(index);
         order.push(index);
@@ -101,7 +209,11 @@ fn turns_are_taken_in_haproxys_order() {
             let selector = Selector::new(&candidates(weights), balance, false);
             for (turn, &server) in servers.iter().enumerate() {
                 let choice = ask(&selector, &idle);
-                assert_eq!(choice, Choice::Server(server), "{balance:?} {weights:?} turn {turn}");
+                assert_eq!(
+                    choice,
+                    Choice::Server(server),
+                    "{balance:?} {weights:?} turn {turn}"
+                );
             }
         }
     }
@@ -130,7 +242,11 @@ fn backups_are_used_only_without_actives() {
     assert_eq!(ask(&selector, &idle), Choice::Server(0));
     assert!(selector.serves_any(0) && !selector.serves_any(1));
     // A full primary never spills over.
-    let full = |_| Load { served: 5, queued: 0, maxconn: 5 };
+    let full = |_| Load {
+        served: 5,
+        queued: 0,
+        maxconn: 5,
+    };
     assert_eq!(ask(&selector, &full), Choice::Full);
 
     // Drained by weight: the first backup takes everything, even when it is full.
@@ -164,7 +280,11 @@ fn a_failure_leads_through_actives_backups_and_last_resorts() {
     let selector = Selector::new(&servers, Balance::First, false);
     assert_eq!(fallbacks(&selector, Some(0), &idle), [1, 2, 3, 4, 5]);
     // A busy live server comes before a backup.
-    let busy = |index| Load { served: 3 - index as u32 % 3, queued: 0, maxconn: u32::from(index < 3) };
+    let busy = |index| Load {
+        served: 3 - index as u32 % 3,
+        queued: 0,
+        maxconn: u32::from(index < 3),
+    };
     assert_eq!(fallbacks(&selector, Some(0), &busy), [2, 1, 3, 4, 5]);
     // Nobody usable: whatever is not in maintenance, actives first.
     for server in &mut servers {
@@ -178,38 +298,73 @@ fn a_failure_leads_through_actives_backups_and_last_resorts() {
 #[test]
 fn full_servers_lose_their_turn() {
     let selector = Selector::new(&candidates(&[3, 1, 1]), Balance::RoundRobin, false);
-    let full = |index| Load { served: 9, queued: 0, maxconn: if index == 0 { 9 } else { 0 } };
+    let full = |index| Load {
+        served: 9,
+        queued: 0,
+        maxconn: if index == 0 { 9 } else { 0 },
+    };
     let chosen: Vec<_> = (0..4).map(|_| ask(&selector, &full)).collect();
     assert_eq!(chosen, [1, 2, 1, 2].map(Choice::Server));
-    let waiting = |_| Load { served: 0, queued: 1, maxconn: 9 };
+    let waiting = |_| Load {
+        served: 0,
+        queued: 1,
+        maxconn: 9,
+    };
     assert_eq!(ask(&selector, &waiting), Choice::Full);
 }
 
 #[test]
 fn the_least_busy_for_its_weight_is_chosen_and_equals_take_turns() {
     let selector = Selector::new(&candidates(&[1, 1, 1]), Balance::LeastConn, false);
-    let loads = |index| Load { served: [2, 1, 1][index], ..Load::default() };
+    let loads = |index| Load {
+        served: [2, 1, 1][index],
+        ..Load::default()
+    };
     let chosen: Vec<_> = (0..4).map(|_| ask(&selector, &loads)).collect();
     assert_eq!(chosen, [1, 2, 1, 2].map(Choice::Server));
     let selector = Selector::new(&candidates(&[1, 10]), Balance::LeastConn, false);
-    let loads = |index| Load { served: [1, 9][index], ..Load::default() };
+    let loads = |index| Load {
+        served: [1, 9][index],
+        ..Load::default()
+    };
     assert_eq!(ask(&selector, &loads), Choice::Server(1));
-    let loads = |index| Load { served: [0, 1][index], ..Load::default() };
+    let loads = |index| Load {
+        served: [0, 1][index],
+        ..Load::default()
+    };
     assert_eq!(ask(&selector, &loads), Choice::Server(0));
 }
 
 #[test]
 fn random_follows_the_weights_and_avoids_the_busy() {
     let selector = Selector::new(&candidates(&[1, 3]), Balance::Random(1), false);
-    let heavy = (0..10_000).filter(|_| ask(&selector, &idle) == Choice::Server(1)).count();
+    let heavy = (0..10_000)
+        .filter(|_| ask(&selector, &idle) == Choice::Server(1))
+        .count();
     assert!((7_000..8_000).contains(&heavy), "{heavy}");
     let selector = Selector::new(&candidates(&[1; 10]), Balance::Random(2), false);
-    let loads = |index| Load { served: u32::from(index == 4) * 100, ..Load::default() };
-    let busy = (0..10_000).filter(|_| ask(&selector, &loads) == Choice::Server(4)).count();
+    let loads = |index| Load {
+        served: u32::from(index == 4) * 100,
+        ..Load::default()
+    };
+    let busy = (0..10_000)
+        .filter(|_| ask(&selector, &loads) == Choice::Server(4))
+        .count();
     assert!(busy < 300, "{busy}");
-    let only = |index| Load { served: 1, queued: 0, maxconn: u32::from(index != 7) };
+    let only = |index| Load {
+        served: 1,
+        queued: 0,
+        maxconn: u32::from(index != 7),
+    };
     assert_eq!(ask(&selector, &only), Choice::Server(7));
-    assert_eq!(ask(&selector, &|_| Load { served: 1, queued: 0, maxconn: 1 }), Choice::Full);
+    assert_eq!(
+        ask(&selector, &|_| Load {
+            served: 1,
+            queued: 0,
+            maxconn: 1
+        }),
+        Choice::Full
+    );
 }
 
 #[test]
@@ -217,7 +372,11 @@ fn first_fills_servers_by_id() {
     let mut servers = candidates(&[1, 1, 1]);
     servers[0].id = 9;
     let selector = Selector::new(&servers, Balance::First, false);
-    let loads = |index| Load { served: u32::from(index == 1), queued: 0, maxconn: 1 };
+    let loads = |index| Load {
+        served: u32::from(index == 1),
+        queued: 0,
+        maxconn: 1,
+    };
     assert_eq!(ask(&selector, &idle), Choice::Server(1));
     assert_eq!(ask(&selector, &loads), Choice::Server(2));
 }
@@ -225,10 +384,20 @@ fn first_fills_servers_by_id() {
 #[test]
 fn a_source_keeps_its_server_even_when_it_is_full() {
     let selector = Selector::new(&candidates(&[1, 1]), Balance::Source, false);
-    let full = |_| Load { served: 1, queued: 4, maxconn: 1 };
+    let full = |_| Load {
+        served: 1,
+        queued: 4,
+        maxconn: 1,
+    };
     let source = "127.0.0.1".parse().ok();
     let mut tried = Tried::default();
-    let choose = |tried: &Tried| selector.choose(&Pick { source, loads: &full, tried });
+    let choose = |tried: &Tried| {
+        selector.choose(&Pick {
+            source,
+            loads: &full,
+            tried,
+        })
+    };
     assert_eq!(choose(&tried), Choice::Server(1));
     tried.insert(1);
     assert_eq!(choose(&tried), Choice::Server(0));

@@ -16,7 +16,11 @@ pub(super) enum Stream {
 
 impl Stream {
     pub(super) async fn tcp(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Self> {
-        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if to.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
         if let Some(from) = from {
             socket.set_reuseaddr(true)?;
             socket.bind(SocketAddr::new(from.ip(), 0))?;

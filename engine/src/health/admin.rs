@@ -51,7 +51,10 @@ impl Health {
     /// UP again, and checked at once: the first failure marks it DOWN.
     fn leave_maint(&mut self, now: u64) -> Vec<Change> {
         self.rise_up(now);
-        let mut changes = vec![Change::LeftMaint { up: true, drained: self.is_drained() }];
+        let mut changes = vec![Change::LeftMaint {
+            up: true,
+            drained: self.is_drained(),
+        }];
         self.remind_of_drain(&mut changes);
         if self.check.enabled {
             self.check.paused = false;

@@ -60,15 +60,27 @@ pub struct Line {
 
 /// The line of a change; `None` for what is not told.
 pub fn line(subject: Subject<'_>, change: &Change, standing: Standing) -> Option<Line> {
-    let expected = |expected: bool| if expected { Severity::Notice } else { Severity::Alert };
+    let expected = |expected: bool| {
+        if expected {
+            Severity::Notice
+        } else {
+            Severity::Alert
+        }
+    };
     let (severity, text) = match change {
         Change::Checked(detail) => {
             if !subject.log_health_checks {
                 return None;
             }
-            (Severity::Notice, checked(subject, &detail.report, &detail.fraction))
+            (
+                Severity::Notice,
+                checked(subject, &detail.report, &detail.fraction),
+            )
         }
-        Change::WentDown { cause, expected: quiet } => {
+        Change::WentDown {
+            cause,
+            expected: quiet,
+        } => {
             let text = format!("is DOWN{}{}", why(subject, cause), left(standing));
             (expected(*quiet), about(subject, &text))
         }
@@ -80,29 +92,44 @@ pub fn line(subject: Subject<'_>, change: &Change, standing: Standing) -> Option
             let text = format!("is stopping{}{}", why(subject, cause), online(standing));
             (Severity::Notice, about(subject, &text))
         }
-        Change::EnteredMaint { was_up: true, expected: quiet } => {
+        Change::EnteredMaint {
+            was_up: true,
+            expected: quiet,
+        } => {
             let text = format!("is going DOWN for maintenance{}", left(standing));
             (expected(*quiet), about(subject, &text))
         }
-        Change::EnteredMaint { was_up: false, .. } => {
-            (Severity::Notice, about(subject, "was DOWN and now enters maintenance."))
-        }
+        Change::EnteredMaint { was_up: false, .. } => (
+            Severity::Notice,
+            about(subject, "was DOWN and now enters maintenance."),
+        ),
         Change::LeftMaint { up, drained } => {
             let ready = if *drained { "DRAIN" } else { "READY" };
-            let text = format!("is {}/{ready} (leaving forced maintenance).", up_or_down(*up));
+            let text = format!(
+                "is {}/{ready} (leaving forced maintenance).",
+                up_or_down(*up)
+            );
             (Severity::Notice, about(subject, &text))
         }
         Change::EnteredDrain { up } => {
-            let tail = if *up { online(standing) } else { left(standing) };
-            (Severity::Notice, about(subject, &format!("enters drain state{tail}")))
+            let tail = if *up {
+                online(standing)
+            } else {
+                left(standing)
+            };
+            (
+                Severity::Notice,
+                about(subject, &format!("enters drain state{tail}")),
+            )
         }
         Change::LeftDrain { up } => {
             let text = format!("is {} (leaving forced drain).", up_or_down(*up));
             (Severity::Notice, about(subject, &text))
         }
-        Change::StillDrained => {
-            (Severity::Notice, about(subject, "remains in forced drain mode."))
-        }
+        Change::StillDrained => (
+            Severity::Notice,
+            about(subject, "remains in forced drain mode."),
+        ),
         Change::Weight | Change::CheckNow => return None,
     };
     Some(Line { severity, text })
@@ -111,7 +138,10 @@ pub fn line(subject: Subject<'_>, change: &Change, standing: Standing) -> Option
 /// The line when a backend's last server has gone; `listen` tells what the section is.
 pub fn no_server(proxy: &str, listen: bool) -> Line {
     let kind = if listen { "proxy" } else { "backend" };
-    Line { severity: Severity::Emerg, text: format!("{kind} {proxy} has no server available!") }
+    Line {
+        severity: Severity::Emerg,
+        text: format!("{kind} {proxy} has no server available!"),
+    }
 }
 
 fn up_or_down(up: bool) -> &'static str {
@@ -132,7 +162,9 @@ fn checked(subject: Subject<'_>, report: &Report, fraction: &str) -> String {
     };
     let Subject { proxy, server, .. } = subject;
     let reason = reason(report);
-    format!("Health check for {backup}server {proxy}/{server} {result}{reason}, status: {fraction}.")
+    format!(
+        "Health check for {backup}server {proxy}/{server} {result}{reason}, status: {fraction}."
+    )
 }
 
 fn why(subject: Subject<'_>, cause: &Cause) -> String {
@@ -175,19 +207,34 @@ fn escaped(info: &str) -> String {
 }
 
 fn servers(standing: Standing, what: &str) -> String {
-    let Standing { actives, backups, .. } = standing;
-    let on_backup = if actives == 0 && backups > 0 { " Running on backup." } else { "" };
+    let Standing {
+        actives, backups, ..
+    } = standing;
+    let on_backup = if actives == 0 && backups > 0 {
+        " Running on backup."
+    } else {
+        ""
+    };
     format!(". {actives} active and {backups} backup servers {what}.{on_backup}")
 }
 
 fn left(standing: Standing) -> String {
-    let Standing { sessions, requeued, queued, .. } = standing;
+    let Standing {
+        sessions,
+        requeued,
+        queued,
+        ..
+    } = standing;
     let servers = servers(standing, "left");
-    format!("{servers} {sessions} sessions active, {requeued} requeued, {queued} remaining in queue.")
+    format!(
+        "{servers} {sessions} sessions active, {requeued} requeued, {queued} remaining in queue."
+    )
 }
 
 fn online(standing: Standing) -> String {
-    let Standing { requeued, queued, .. } = standing;
+    let Standing {
+        requeued, queued, ..
+    } = standing;
     let servers = servers(standing, "online");
     format!("{servers} {requeued} sessions requeued, {queued} total in queue.")
 }

@@ -12,7 +12,9 @@ impl Health {
 
     /// May be given new sessions by the balance algorithm, if its weight is not 0.
     pub fn is_usable(&self) -> bool {
-        matches!(self.op, OpState::Running | OpState::Starting) && !self.in_maint() && !self.is_drained()
+        matches!(self.op, OpState::Running | OpState::Starting)
+            && !self.in_maint()
+            && !self.is_drained()
     }
 
     /// In maintenance, for whatever reason.
@@ -135,7 +137,10 @@ impl Health {
     }
 
     fn above_rise(&self) -> (u32, u32) {
-        ((self.health + 1).saturating_sub(self.conf.rise), self.conf.fall)
+        (
+            (self.health + 1).saturating_sub(self.conf.rise),
+            self.conf.fall,
+        )
     }
 
     /// `3/3 UP`, `1/2 DOWN`: the end of a `Health check for ...` line.

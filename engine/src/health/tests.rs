@@ -8,7 +8,10 @@ use super::*;
 
 fn conf() -> Server {
     Server {
-        at: Location { file: "test".into(), line: 1 },
+        at: Location {
+            file: "test".into(),
+            line: 1,
+        },
         name: "m1".into(),
         id: 1,
         id_forced: false,
@@ -43,11 +46,18 @@ fn conf() -> Server {
 }
 
 fn outcome(status: Status, info: &str) -> Outcome {
-    Outcome { status, code: None, info: info.into() }
+    Outcome {
+        status,
+        code: None,
+        info: info.into(),
+    }
 }
 
 fn refused() -> Outcome {
-    outcome(Status::L4Con, "Connection refused at initial connection step of tcp-check")
+    outcome(
+        Status::L4Con,
+        "Connection refused at initial connection step of tcp-check",
+    )
 }
 
 fn passed() -> Outcome {
@@ -66,12 +76,22 @@ fn up() -> Health {
     health
 }
 
-const STANDING: Standing =
-    Standing { actives: 0, backups: 1, sessions: 0, requeued: 0, queued: 0 };
+const STANDING: Standing = Standing {
+    actives: 0,
+    backups: 1,
+    sessions: 0,
+    requeued: 0,
+    queued: 0,
+};
 
 /// The lines of changes as `<severity>text`, as haproxy's `format short` writes them.
 fn told(changes: &[Change], log_health_checks: bool, backup: bool) -> Vec<String> {
-    let subject = Subject { proxy: "be", server: "m1", backup, log_health_checks };
+    let subject = Subject {
+        proxy: "be",
+        server: "m1",
+        backup,
+        log_health_checks,
+    };
     changes
         .iter()
         .filter_map(|change| line(subject, change, STANDING))
@@ -90,7 +110,10 @@ fn a_new_server_is_up_and_its_first_failure_marks_it_down() {
     assert_eq!(health.next_interval(), 2_000);
     let changes = health.check(refused(), 0, 7);
     assert_eq!(tell(&changes), [DOWN]);
-    assert_eq!((health.op(), health.health(), health.failed_checks()), (OpState::Stopped, 0, 1));
+    assert_eq!(
+        (health.op(), health.health(), health.failed_checks()),
+        (OpState::Stopped, 0, 1)
+    );
     assert_eq!((health.down_transitions(), health.last_change()), (1, 7));
     assert_eq!(health.next_interval(), 5_000);
 }
@@ -104,7 +127,10 @@ fn fall_failures_mark_down_and_rise_successes_mark_up() {
     let mut health = up();
     assert_eq!(health.next_interval(), 10_000);
     assert_eq!(tell(&health.check(refused(), 0, 1_000)), [""; 0]);
-    assert_eq!((health.status_text().as_str(), health.next_interval()), ("UP 2/3", 2_000));
+    assert_eq!(
+        (health.status_text().as_str(), health.next_interval()),
+        ("UP 2/3", 2_000)
+    );
     health.check(refused(), 0, 2_000);
     assert_eq!(health.status_text(), "UP 1/3");
     assert_eq!(tell(&health.check(refused(), 0, 3_000)), [DOWN]);
@@ -112,14 +138,22 @@ fn fall_failures_mark_down_and_rise_successes_mark_up() {
     assert!(health.check(refused(), 0, 4_000).is_empty());
     assert_eq!(health.failed_checks(), 3);
     assert_eq!(tell(&health.check(passed(), 0, 5_000)), [""; 0]);
-    assert_eq!((health.status_text().as_str(), health.next_interval()), ("DOWN 1/2", 2_000));
+    assert_eq!(
+        (health.status_text().as_str(), health.next_interval()),
+        ("DOWN 1/2", 2_000)
+    );
     assert_eq!(
         tell(&health.check(passed(), 0, 6_000)),
-        ["<5>Server be/m1 is UP, reason: Layer7 check passed, code: 0, info: \"(tcp-check)\", check \
+        [
+            "<5>Server be/m1 is UP, reason: Layer7 check passed, code: 0, info: \"(tcp-check)\", check \
           duration: 0ms. 0 active and 1 backup servers online. Running on backup. 0 sessions requeued, \
-          0 total in queue."]
+          0 total in queue."
+        ]
     );
-    assert_eq!((health.status_text().as_str(), health.downtime(9_000)), ("UP", 3_000));
+    assert_eq!(
+        (health.status_text().as_str(), health.downtime(9_000)),
+        ("UP", 3_000)
+    );
 }
 
 #[test]
@@ -130,7 +164,10 @@ fn one_success_among_failures_makes_it_whole_again() {
         health.check(refused(), 0, now);
         health.check(passed(), 0, now);
     }
-    assert_eq!((health.status_text().as_str(), health.down_transitions()), ("UP", 0));
+    assert_eq!(
+        (health.status_text().as_str(), health.down_transitions()),
+        ("UP", 0)
+    );
 }
 
 #[test]
@@ -166,18 +203,42 @@ fn maintenance_is_entered_and_left() {
     let lines = tell(&health.admin(Admin::Maint, 1));
     let tail = "0 active and 1 backup servers left. Running on backup. 0 sessions active, 0 requeued, 0 \
                 remaining in queue.";
-    assert_eq!(lines, [format!("<1>Server be/m1 is going DOWN for maintenance. {tail}")]);
-    assert_eq!((health.status_text().as_str(), health.op() as u8), ("MAINT", 0));
-    assert_eq!((health.admin_bits().bits(), health.health(), health.check_state()), (1, 0, 14));
+    assert_eq!(
+        lines,
+        [format!(
+            "<1>Server be/m1 is going DOWN for maintenance. {tail}"
+        )]
+    );
+    assert_eq!(
+        (health.status_text().as_str(), health.op() as u8),
+        ("MAINT", 0)
+    );
+    assert_eq!(
+        (
+            health.admin_bits().bits(),
+            health.health(),
+            health.check_state()
+        ),
+        (1, 0, 14)
+    );
     assert_eq!(health.down_transitions(), 1);
     assert!(health.check(refused(), 0, 2).is_empty());
     let changes = health.admin(Admin::Ready, 3);
-    assert_eq!(tell(&changes), ["<5>Server be/m1 is UP/READY (leaving forced maintenance)."]);
+    assert_eq!(
+        tell(&changes),
+        ["<5>Server be/m1 is UP/READY (leaving forced maintenance)."]
+    );
     assert!(changes.contains(&Change::CheckNow));
-    assert_eq!((health.health(), health.check_state(), health.downtime(9)), (2, 6, 2));
+    assert_eq!(
+        (health.health(), health.check_state(), health.downtime(9)),
+        (2, 6, 2)
+    );
     assert_eq!(tell(&health.check(refused(), 0, 4)), [DOWN]);
     let lines = tell(&health.admin(Admin::Maint, 5));
-    assert_eq!(lines, ["<5>Server be/m1 was DOWN and now enters maintenance."]);
+    assert_eq!(
+        lines,
+        ["<5>Server be/m1 was DOWN and now enters maintenance."]
+    );
     assert_eq!(
         tell(&health.admin(Admin::Drain, 6)),
         [
@@ -185,7 +246,10 @@ fn maintenance_is_entered_and_left() {
             "<5>Server be/m1 remains in forced drain mode.",
         ]
     );
-    assert_eq!((health.admin_bits().bits(), health.status_text().as_str()), (8, "DRAIN 1/3"));
+    assert_eq!(
+        (health.admin_bits().bits(), health.status_text().as_str()),
+        (8, "DRAIN 1/3")
+    );
 }
 
 #[test]
@@ -193,10 +257,15 @@ fn a_drained_server_goes_down_quietly_and_stays_drained() {
     let mut health = up();
     assert_eq!(
         tell(&health.admin(Admin::Drain, 1)),
-        ["<5>Server be/m1 enters drain state. 0 active and 1 backup servers online. Running on backup. \
-          0 sessions requeued, 0 total in queue."]
+        [
+            "<5>Server be/m1 enters drain state. 0 active and 1 backup servers online. Running on backup. \
+          0 sessions requeued, 0 total in queue."
+        ]
     );
-    assert_eq!((health.status_text().as_str(), health.is_usable()), ("DRAIN", false));
+    assert_eq!(
+        (health.status_text().as_str(), health.is_usable()),
+        ("DRAIN", false)
+    );
     health.check(refused(), 0, 2);
     assert_eq!(health.status_text(), "DRAIN 2/3");
     health.check(refused(), 0, 2);
@@ -210,17 +279,25 @@ fn a_drained_server_goes_down_quietly_and_stays_drained() {
     );
     assert_eq!(
         tell(&health.admin(Admin::Drain, 4)),
-        ["<5>Server be/m1 enters drain state. 0 active and 1 backup servers left. Running on backup. 0 \
-          sessions active, 0 requeued, 0 remaining in queue."]
+        [
+            "<5>Server be/m1 enters drain state. 0 active and 1 backup servers left. Running on backup. 0 \
+          sessions active, 0 requeued, 0 remaining in queue."
+        ]
     );
     health.check(passed(), 0, 5);
     assert_eq!(tell(&health.check(passed(), 0, 6))[1], remains);
     let lines = tell(&health.admin(Admin::Maint, 7));
-    assert!(lines[0].starts_with("<5>Server be/m1 is going DOWN for maintenance."), "{lines:?}");
+    assert!(
+        lines[0].starts_with("<5>Server be/m1 is going DOWN for maintenance."),
+        "{lines:?}"
+    );
     assert_eq!(health.admin_bits(), AdminBits::FMAINT);
     health.admin(Admin::Ready, 8);
     health.admin(Admin::Drain, 9);
-    assert_eq!(tell(&health.admin(Admin::Ready, 9)), ["<5>Server be/m1 is UP (leaving forced drain)."]);
+    assert_eq!(
+        tell(&health.admin(Admin::Ready, 9)),
+        ["<5>Server be/m1 is UP (leaving forced drain)."]
+    );
 }
 
 #[test]
@@ -229,20 +306,29 @@ fn a_claim_holds_until_the_next_check() {
     assert!(health.set_health(Claim::Up, 1).is_empty());
     assert_eq!(
         tell(&health.set_health(Claim::Down, 1)),
-        ["<1>Server be/m1 is DOWN, changed from CLI. 0 active and 1 backup servers left. Running on \
-          backup. 0 sessions active, 0 requeued, 0 remaining in queue."]
+        [
+            "<1>Server be/m1 is DOWN, changed from CLI. 0 active and 1 backup servers left. Running on \
+          backup. 0 sessions active, 0 requeued, 0 remaining in queue."
+        ]
     );
     assert_eq!(
         tell(&health.set_health(Claim::Up, 2)),
-        ["<5>Server be/m1 is UP, changed from CLI. 0 active and 1 backup servers online. Running on \
-          backup. 0 sessions requeued, 0 total in queue."]
+        [
+            "<5>Server be/m1 is UP, changed from CLI. 0 active and 1 backup servers online. Running on \
+          backup. 0 sessions requeued, 0 total in queue."
+        ]
     );
     assert_eq!(
         tell(&health.set_health(Claim::Stopping, 3)),
-        ["<5>Server be/m1 is stopping, changed from CLI. 0 active and 1 backup servers online. Running \
-          on backup. 0 sessions requeued, 0 total in queue."]
+        [
+            "<5>Server be/m1 is stopping, changed from CLI. 0 active and 1 backup servers online. Running \
+          on backup. 0 sessions requeued, 0 total in queue."
+        ]
     );
-    assert_eq!((health.status_text().as_str(), health.is_usable()), ("NOLB", false));
+    assert_eq!(
+        (health.status_text().as_str(), health.is_usable()),
+        ("NOLB", false)
+    );
     assert!(tell(&health.check(passed(), 0, 4))[0].starts_with("<5>Server be/m1 is UP, reason: "));
 }
 
@@ -252,9 +338,11 @@ fn a_conditional_pass_stops_new_sessions() {
     let lines = tell(&health.check(outcome(Status::L7Okc, "later"), 2, 1));
     assert_eq!(
         lines,
-        ["<5>Server be/m1 is stopping, reason: Layer7 check conditionally passed, code: 0, info: \
+        [
+            "<5>Server be/m1 is stopping, reason: Layer7 check conditionally passed, code: 0, info: \
           \"later\", check duration: 2ms. 0 active and 1 backup servers online. Running on backup. 0 \
-          sessions requeued, 0 total in queue."]
+          sessions requeued, 0 total in queue."
+        ]
     );
     assert_eq!(health.check_result(), 4);
     health.check(refused(), 0, 2);
@@ -266,11 +354,28 @@ fn a_disabled_server_is_in_maintenance_until_it_is_enabled() {
     let mut server = conf();
     server.disabled = true;
     let mut health = Health::new(&server, true, 0);
-    assert_eq!((health.op() as u8, health.admin_bits().bits(), health.check_state()), (0, 5, 14));
-    assert_eq!((health.status_text().as_str(), health.downtime(5)), ("MAINT", 5));
+    assert_eq!(
+        (
+            health.op() as u8,
+            health.admin_bits().bits(),
+            health.check_state()
+        ),
+        (0, 5, 14)
+    );
+    assert_eq!(
+        (health.status_text().as_str(), health.downtime(5)),
+        ("MAINT", 5)
+    );
     assert!(!health.wants_checks());
     health.admin(Admin::Ready, 6);
-    assert_eq!((health.op() as u8, health.admin_bits().bits(), health.check_state()), (2, 4, 6));
+    assert_eq!(
+        (
+            health.op() as u8,
+            health.admin_bits().bits(),
+            health.check_state()
+        ),
+        (2, 4, 6)
+    );
     assert!(health.wants_checks());
     server.check = false;
     let health = Health::new(&server, true, 0);
@@ -282,17 +387,30 @@ fn a_server_without_check_is_always_up() {
     let mut server = conf();
     server.check = false;
     let mut health = Health::new(&server, true, 0);
-    assert_eq!((health.status_text().as_str(), health.check_state()), ("no check", 0));
+    assert_eq!(
+        (health.status_text().as_str(), health.check_state()),
+        ("no check", 0)
+    );
     assert_eq!(health.health(), 2);
     assert!(health.evidence(false, 1).is_empty());
     assert!(!health.enable_check(true));
     health.admin(Admin::Maint, 2);
-    assert_eq!((health.status_text().as_str(), health.check_state(), health.health()), ("MAINT", 0, 0));
+    assert_eq!(
+        (
+            health.status_text().as_str(),
+            health.check_state(),
+            health.health()
+        ),
+        ("MAINT", 0, 0)
+    );
     health.admin(Admin::Drain, 3);
     assert_eq!(health.status_text(), "DRAIN");
     health.admin(Admin::Ready, 3);
     health.set_health(Claim::Down, 4);
-    assert_eq!((health.status_text().as_str(), health.is_usable()), ("DOWN", false));
+    assert_eq!(
+        (health.status_text().as_str(), health.is_usable()),
+        ("DOWN", false)
+    );
 }
 
 #[test]
@@ -305,7 +423,10 @@ fn check_state_and_result_follow_a_running_check() {
     health.check(refused(), 0, 1);
     assert_eq!((health.check_state(), health.check_result()), (6, 2));
     assert!(health.enable_check(false));
-    assert_eq!((health.check_state(), health.status_text().as_str()), (2, "no check"));
+    assert_eq!(
+        (health.check_state(), health.status_text().as_str()),
+        (2, "no check")
+    );
 }
 
 #[test]
@@ -325,7 +446,10 @@ fn a_live_failure_hurries_the_checks_that_decide() {
     let mut health = up();
     health.evidence(false, 1_000);
     health.check(passed(), 0, 1_001);
-    assert_eq!((health.next_interval(), health.status_text().as_str()), (10_000, "UP"));
+    assert_eq!(
+        (health.next_interval(), health.status_text().as_str()),
+        (10_000, "UP")
+    );
     assert!(health.evidence(false, 1_002).is_empty());
     assert_eq!(health.evidence(false, 1_100), [Change::CheckNow]);
 }
@@ -356,9 +480,11 @@ fn errors_in_a_row_count_as_on_error_says() {
         if on_error == OnError::MarkDown {
             assert_eq!(
                 lines,
-                ["<1>Server be/m1 is DOWN, reason: Health analyze, info: \"Detected 2 consecutive \
+                [
+                    "<1>Server be/m1 is DOWN, reason: Health analyze, info: \"Detected 2 consecutive \
                   errors, last one was: L4 unsuccessful connection\". 0 active and 1 backup servers \
-                  left. Running on backup. 0 sessions active, 0 requeued, 0 remaining in queue."]
+                  left. Running on backup. 0 sessions active, 0 requeued, 0 remaining in queue."
+                ]
             );
         }
     }
@@ -386,19 +512,40 @@ fn slowstart_gives_weight_step_by_step() {
     let mut server = conf();
     (server.slowstart, server.weight) = (Some(Duration::from_secs(100)), 10);
     let mut health = Health::new(&server, true, 0);
-    assert_eq!((health.op(), health.effective_weight(0)), (OpState::Running, 160));
+    assert_eq!(
+        (health.op(), health.effective_weight(0)),
+        (OpState::Running, 160)
+    );
     health.set_health(Claim::Down, 1);
     assert_eq!(health.effective_weight(1), 0);
     health.check(passed(), 0, 1_000);
     health.check(passed(), 0, 1_000);
-    assert_eq!((health.op(), health.warm_up_step()), (OpState::Starting, Some(5_000)));
-    assert_eq!((health.effective_weight(1_000), health.throttle(1_000)), (10, Some(1)));
+    assert_eq!(
+        (health.op(), health.warm_up_step()),
+        (OpState::Starting, Some(5_000))
+    );
+    assert_eq!(
+        (health.effective_weight(1_000), health.throttle(1_000)),
+        (10, Some(1))
+    );
     assert_eq!(health.shown_weight(1_000), 1);
     assert_eq!(health.tick(51_000), [Change::Weight]);
-    assert_eq!((health.effective_weight(51_000), health.throttle(51_000)), (90, Some(50)));
+    assert_eq!(
+        (health.effective_weight(51_000), health.throttle(51_000)),
+        (90, Some(50))
+    );
     assert_eq!(health.tick(101_000), [Change::Weight]);
-    assert_eq!((health.op(), health.throttle(101_000)), (OpState::Running, None));
-    assert_eq!((health.effective_weight(101_000), health.shown_weight(101_000)), (160, 10));
+    assert_eq!(
+        (health.op(), health.throttle(101_000)),
+        (OpState::Running, None)
+    );
+    assert_eq!(
+        (
+            health.effective_weight(101_000),
+            health.shown_weight(101_000)
+        ),
+        (160, 10)
+    );
     assert!(health.tick(102_000).is_empty());
     assert_eq!(health.last_change(), 1_000);
 }
@@ -408,7 +555,14 @@ fn weights_are_numbers_or_shares_of_the_configured_one() {
     let mut server = conf();
     server.weight = 10;
     let mut health = Health::new(&server, true, 0);
-    for (text, weight) in [("50%", 5), ("1", 1), ("0", 0), ("256", 256), ("150%", 15), ("9999%", 256)] {
+    for (text, weight) in [
+        ("50%", 5),
+        ("1", 1),
+        ("0", 0),
+        ("256", 256),
+        ("150%", 15),
+        ("9999%", 256),
+    ] {
         assert_eq!(health.set_weight(text), Ok(vec![Change::Weight]), "{text}");
         assert_eq!((health.uweight(), health.iweight()), (weight, 10), "{text}");
     }
@@ -425,7 +579,10 @@ fn weights_are_numbers_or_shares_of_the_configured_one() {
 #[test]
 fn info_cannot_break_its_quotes() {
     let info = "554 a\"b <c> d\\e é \t\u{1} &f'";
-    let report = Report { outcome: outcome(Status::L7Rsp, info), duration_ms: Some(0) };
+    let report = Report {
+        outcome: outcome(Status::L7Rsp, info),
+        duration_ms: Some(0),
+    };
     assert_eq!(
         lines::reason(&report),
         ", reason: Layer7 invalid response, info: \"554 a<22>b <3C>c<3E> d\\e <C3><A9> <09><01> &f'\", \
@@ -435,8 +592,14 @@ fn info_cannot_break_its_quotes() {
 
 #[test]
 fn the_last_server_is_mourned() {
-    assert_eq!(no_server("be", false).text, "backend be has no server available!");
-    assert_eq!(no_server("fe1", true).text, "proxy fe1 has no server available!");
+    assert_eq!(
+        no_server("be", false).text,
+        "backend be has no server available!"
+    );
+    assert_eq!(
+        no_server("fe1", true).text,
+        "proxy fe1 has no server available!"
+    );
     assert_eq!(no_server("be", false).severity, Severity::Emerg);
 }
 
@@ -462,8 +625,14 @@ fn invariants_hold_in_a_random_life() {
                 3..6 => health.check(refused(), 1, now),
                 6 => health.check(outcome(Status::L7Okc, ""), 1, now),
                 7 => health.evidence(random.bool(), now),
-                8 => health.admin([Admin::Ready, Admin::Drain, Admin::Maint][random.usize(0..3)], now),
-                9 => health.set_health([Claim::Up, Claim::Stopping, Claim::Down][random.usize(0..3)], now),
+                8 => health.admin(
+                    [Admin::Ready, Admin::Drain, Admin::Maint][random.usize(0..3)],
+                    now,
+                ),
+                9 => health.set_health(
+                    [Claim::Up, Claim::Stopping, Claim::Down][random.usize(0..3)],
+                    now,
+                ),
                 10 => health.tick(now),
                 _ => {
                     health.check_started();
@@ -472,8 +641,15 @@ fn invariants_hold_in_a_random_life() {
             };
             let context = format!("seed {seed}, step {step}: {changes:?} {health:?}");
             assert!(health.health() < server.rise + server.fall, "{context}");
-            assert!(!health.in_maint() || health.op() == OpState::Stopped, "{context}");
-            assert_eq!(health.is_usable(), health.effective_weight(now) > 0, "{context}");
+            assert!(
+                !health.in_maint() || health.op() == OpState::Stopped,
+                "{context}"
+            );
+            assert_eq!(
+                health.is_usable(),
+                health.effective_weight(now) > 0,
+                "{context}"
+            );
             assert!(health.downtime(now) <= now, "{context}");
             let turned = changes.iter().any(|change| {
                 matches!(

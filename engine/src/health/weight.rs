@@ -40,7 +40,11 @@ impl Health {
             return Err(WeightError::Static);
         }
         let before = std::mem::replace(&mut self.uweight, weight);
-        Ok(if before == weight { Vec::new() } else { vec![Change::Weight] })
+        Ok(if before == weight {
+            Vec::new()
+        } else {
+            vec![Change::Weight]
+        })
     }
 
     /// The weight an operator or the configuration wants (`uweight`).
@@ -68,13 +72,21 @@ impl Health {
         if !self.is_usable() {
             return 0;
         }
-        let share = if self.dynamic { self.sixteenths(now) } else { SCALE };
+        let share = if self.dynamic {
+            self.sixteenths(now)
+        } else {
+            SCALE
+        };
         self.uweight * share as u32
     }
 
     /// `weight` of `show stat`: what slowstart leaves of the weight, rounded up.
     pub fn shown_weight(&self, now: u64) -> u32 {
-        let share = if self.dynamic { self.sixteenths(now) } else { SCALE };
+        let share = if self.dynamic {
+            self.sixteenths(now)
+        } else {
+            SCALE
+        };
         (u64::from(self.uweight) * share).div_ceil(SCALE) as u32
     }
 

@@ -19,7 +19,9 @@ use crate::topology::{Proxy, Topology};
 
 /// A listener that could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("Binding [{at}] for frontend {frontend}: protocol {protocol}: cannot bind {what} ({reason}) for [{address}].")]
+#[error(
+    "Binding [{at}] for frontend {frontend}: protocol {protocol}: cannot bind {what} ({reason}) for [{address}]."
+)]
 pub struct BindError {
     at: String,
     frontend: String,
@@ -37,13 +39,23 @@ pub(crate) fn all(topology: &Topology, workers: usize) -> Result<Vec<Vec<Listene
     let reuse_port = !topology.model.global.noreuseport;
     for proxy in &topology.proxies {
         let conf = proxy.conf();
-        let Some(front) = conf.front.as_ref().filter(|_| !conf.disabled) else { continue };
+        let Some(front) = conf.front.as_ref().filter(|_| !conf.disabled) else {
+            continue;
+        };
         for (index, bind) in front.binds.iter().enumerate() {
-            let backlog = bind.backlog.or(front.backlog).or(front.maxconn).unwrap_or(4096);
+            let backlog = bind
+                .backlog
+                .or(front.backlog)
+                .or(front.maxconn)
+                .unwrap_or(4096);
             let sockets = sockets(bind, backlog, workers, reuse_port)
                 .map_err(|error| explain(proxy, bind, &error))?;
             for (set, socket) in sets.iter_mut().zip(sockets) {
-                set.push(Listener { proxy: Arc::clone(proxy), bind: index, socket });
+                set.push(Listener {
+                    proxy: Arc::clone(proxy),
+                    bind: index,
+                    socket,
+                });
             }
         }
     }
@@ -57,9 +69,11 @@ fn explain(proxy: &Proxy, bind: &Bind, error: &io::Error) -> BindError {
             (protocol, "socket", address.to_string())
         }
         BindAddress::Unix(path) => ("unix_stream", "UNIX socket", path.display().to_string()),
-        BindAddress::Abstract(name) => {
-            ("unix_stream", "UNIX socket", format!("abns@{}", String::from_utf8_lossy(name)))
-        }
+        BindAddress::Abstract(name) => (
+            "unix_stream",
+            "UNIX socket",
+            format!("abns@{}", String::from_utf8_lossy(name)),
+        ),
         BindAddress::Fd(fd) => ("tcpv4", "socket", format!("fd@{fd}")),
     };
     BindError {
@@ -80,11 +94,18 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// One socket per worker; shared ones are duplicates of the same.
-fn sockets(bind: &Bind, backlog: u32, workers: usize, reuse_port: bool) -> io::Result<Vec<OwnedFd>> {
+fn sockets(
+    bind: &Bind,
+    backlog: u32,
+    workers: usize,
+    reuse_port: bool,
+) -> io::Result<Vec<OwnedFd>> {
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     let shared = match &bind.address {
         BindAddress::Ip(address) if reuse_port => {
-            return (0..workers).map(|_| tcp(bind, *address, backlog, true)).collect();
+            return (0..workers)
+                .map(|_| tcp(bind, *address, backlog, true))
+                .collect();
         }
         BindAddress::Ip(address) => tcp(bind, *address, backlog, false)?,
         BindAddress::Unix(path) => unix(path, &bind.permissions, backlog)?,
@@ -143,7 +164,10 @@ pub fn unix(path: &Path, permissions: &UnixPermissions, backlog: i32) -> io::Res
         if let Some(mode) = permissions.mode {
             fs::set_permissions(&hidden, fs::Permissions::from_mode(mode))?;
         }
-        let (user, group) = (user_id(permissions.user.as_ref())?, group_id(permissions.group.as_ref())?);
+        let (user, group) = (
+            user_id(permissions.user.as_ref())?,
+            group_id(permissions.group.as_ref())?,
+        );
         if user.is_some() || group.is_some() {
             std::os::unix::fs::chown(&hidden, user, group)?;
         }
@@ -181,7 +205,8 @@ fn inherited(number: i32, backlog: i32) -> io::Result<OwnedFd> {
 
 /// The number of a user, looked up where it was named.
 pub fn user_id(owner: Option<&Owner>) -> io::Result<Option<u32>> {
-    let unknown = |name: &str| io::Error::new(io::ErrorKind::NotFound, format!("unknown user '{name}'"));
+    let unknown =
+        |name: &str| io::Error::new(io::ErrorKind::NotFound, format!("unknown user '{name}'"));
     match owner {
         None => Ok(None),
         Some(Owner::Id(id)) => Ok(Some(*id)),
@@ -194,7 +219,8 @@ pub fn user_id(owner: Option<&Owner>) -> io::Result<Option<u32>> {
 
 /// The number of a group, looked up where it was named.
 pub fn group_id(owner: Option<&Owner>) -> io::Result<Option<u32>> {
-    let unknown = |name: &str| io::Error::new(io::ErrorKind::NotFound, format!("unknown group '{name}'"));
+    let unknown =
+        |name: &str| io::Error::new(io::ErrorKind::NotFound, format!("unknown group '{name}'"));
     match owner {
         None => Ok(None),
         Some(Owner::Id(id)) => Ok(Some(*id)),

@@ -26,23 +26,40 @@ pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> Stri
     let plus = if asap { "+" } else { "" };
     let [cause, phase] = ending.letters();
     let frontend = session.ingress.proxy.name();
-    let backend = session.backend.as_ref().map_or(frontend, |proxy| proxy.name());
-    let server = session.server.as_ref().map_or("<NOSRV>", |server| &**server.name());
+    let backend = session
+        .backend
+        .as_ref()
+        .map_or(frontend, |proxy| proxy.name());
+    let server = session
+        .server
+        .as_ref()
+        .map_or("<NOSRV>", |server| &**server.name());
     let _ = write!(
         out,
         "] {frontend} {backend}/{server} {waited}/{connect}/{plus}{} {plus}{} {cause}{phase} ",
         session.age(),
         session.bytes_out,
     );
-    let frontend_now = session.ingress.proxy.front.as_ref().map_or(0, |front| front.sessions.get());
-    let back = session.backend.as_ref().and_then(|proxy| proxy.back.as_ref());
+    let frontend_now = session
+        .ingress
+        .proxy
+        .front
+        .as_ref()
+        .map_or(0, |front| front.sessions.get());
+    let back = session
+        .backend
+        .as_ref()
+        .and_then(|proxy| proxy.back.as_ref());
     let moved = if session.redispatched { "+" } else { "" };
     let _ = write!(
         out,
         "{}/{frontend_now}/{}/{}/{moved}{} {}/{}",
         worker.process.sessions.get(),
         back.map_or(0, |back| back.sessions.get()),
-        session.server.as_ref().map_or(0, |server| server.sessions.get()),
+        session
+            .server
+            .as_ref()
+            .map_or(0, |server| server.sessions.get()),
         session.retries,
         session.queued_behind.0,
         session.queued_behind.1,

@@ -82,9 +82,16 @@ impl Output {
     fn send_udp(&mut self, to: SocketAddr) -> std::io::Result<()> {
         let (v4, v6) = match &mut self.udp {
             Some(sockets) => sockets,
-            none => none.insert((UdpSocket::bind("0.0.0.0:0")?, UdpSocket::bind("[::]:0").ok())),
+            none => none.insert((
+                UdpSocket::bind("0.0.0.0:0")?,
+                UdpSocket::bind("[::]:0").ok(),
+            )),
         };
-        let socket = if to.is_ipv4() { v4 } else { v6.as_ref().unwrap_or(v4) };
+        let socket = if to.is_ipv4() {
+            v4
+        } else {
+            v6.as_ref().unwrap_or(v4)
+        };
         socket.send_to(&self.frame, to).map(drop)
     }
 
@@ -134,7 +141,10 @@ impl Output {
                 },
             );
         }
-        Stamp { micros: (wall_ms % 1000) as u32 * 1000, ..self.second.1 }
+        Stamp {
+            micros: (wall_ms % 1000) as u32 * 1000,
+            ..self.second.1
+        }
     }
 }
 
@@ -145,7 +155,12 @@ fn console(line: &Line) {
         Level::Err | Level::Warning => "[WARNING]",
         Level::Notice | Level::Info => "[NOTICE]",
     };
-    let _ = writeln!(std::io::stderr().lock(), "{word:<10} ({}) : {}", std::process::id(), line.text);
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "{word:<10} ({}) : {}",
+        std::process::id(),
+        line.text
+    );
 }
 
 fn format(format: LogFormat) -> Format {

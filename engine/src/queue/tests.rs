@@ -5,7 +5,11 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 
 fn queue(maxconn: u32) -> Queue {
-    let limits = Limits { maxconn, minconn: 0, maxqueue: 0 };
+    let limits = Limits {
+        maxconn,
+        minconn: 0,
+        maxqueue: 0,
+    };
     Queue(Some(Mutex::new(Core {
         slots: Slots::new([limits], 100),
         waiting: HashMap::new(),
@@ -42,10 +46,16 @@ fn slots_go_to_the_oldest_and_skip_who_has_gone() {
     let mut first = wait(queue.enter(Some(0)));
     let gone = wait(queue.enter(Some(0)));
     let mut last = wait(queue.enter(None));
-    assert_eq!((poll(&mut first), poll(&mut last)), (Poll::Pending, Poll::Pending));
+    assert_eq!(
+        (poll(&mut first), poll(&mut last)),
+        (Poll::Pending, Poll::Pending)
+    );
     drop(gone);
     release(&queue);
-    assert_eq!((poll(&mut first), poll(&mut last)), (Poll::Ready(Call::Slot(0)), Poll::Pending));
+    assert_eq!(
+        (poll(&mut first), poll(&mut last)),
+        (Poll::Ready(Call::Slot(0)), Poll::Pending)
+    );
     drop(first);
     release(&queue);
     assert_eq!(poll(&mut last), Poll::Ready(Call::Slot(0)));

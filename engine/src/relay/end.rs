@@ -53,8 +53,12 @@ pub(super) struct Pending {
 
 impl End {
     pub(super) fn new(socket: OwnedFd, pending: Vec<u8>, now: u32) -> Self {
-        let pending = (!pending.is_empty())
-            .then(|| Box::new(Pending { bytes: pending, ..Pending::default() }));
+        let pending = (!pending.is_empty()).then(|| {
+            Box::new(Pending {
+                bytes: pending,
+                ..Pending::default()
+            })
+        });
         Self {
             socket,
             readable: false,

@@ -30,7 +30,10 @@ pub(super) struct PipePool {
 
 impl PipePool {
     pub(super) fn new(enabled: bool) -> Self {
-        Self { empty: Vec::new(), enabled }
+        Self {
+            empty: Vec::new(),
+            enabled,
+        }
     }
 
     pub(super) fn enabled(&self) -> bool {
@@ -43,7 +46,11 @@ impl PipePool {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
             // Refused for the 65th of an unprivileged user: a small pipe still works.
             let _ = fcntl_setpipe_size(&write, CAPACITY);
-            Some(Pipe { read, write, filled: 0 })
+            Some(Pipe {
+                read,
+                write,
+                filled: 0,
+            })
         })
     }
 

@@ -106,20 +106,34 @@ fn copy(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usize, Br
         sink.last = tools.now;
     }
     if sent < read {
-        sink.pending =
-            Some(Box::new(Pending { bytes: bytes[sent..].to_vec(), ..Pending::default() }));
+        sink.pending = Some(Box::new(Pending {
+            bytes: bytes[sent..].to_vec(),
+            ..Pending::default()
+        }));
     }
     Ok(read)
 }
 
 /// Splices once into a pipe towards the sink; the caller flushes it. `Ok(0)`: the source ended.
 fn fill_pipe(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usize, Broken> {
-    let Some(mut pipe) = tools.pipes.take() else { return copy(source, sink, tools) };
+    let Some(mut pipe) = tools.pipes.take() else {
+        return copy(source, sink, tools);
+    };
     let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-    let moved = splice(&source.socket, None, &pipe.write, None, PipePool::chunk(), flags);
+    let moved = splice(
+        &source.socket,
+        None,
+        &pipe.write,
+        None,
+        PipePool::chunk(),
+        flags,
+    );
     if let Ok(filled @ 1..) = moved {
         pipe.filled = filled;
-        sink.pending = Some(Box::new(Pending { pipe: Some(pipe), ..Pending::default() }));
+        sink.pending = Some(Box::new(Pending {
+            pipe: Some(pipe),
+            ..Pending::default()
+        }));
         return Ok(filled);
     }
     tools.pipes.give(pipe);
@@ -135,7 +149,9 @@ fn fill_pipe(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usiz
 
 /// Sends what waits for the sink; `true` when nothing is left.
 fn flush(sink: &mut End, tools: &mut Tools) -> Result<bool, Errno> {
-    let Some(mut pending) = sink.pending.take() else { return Ok(true) };
+    let Some(mut pending) = sink.pending.take() else {
+        return Ok(true);
+    };
     let mut left = true;
     while left {
         let sent = match &mut pending.pipe {

@@ -58,7 +58,11 @@ impl Row {
         server.moved = legs.already_out + legs.to_client.len() as u64;
         let mut client = End::new(legs.client, legs.to_client, now);
         client.moved = session.early_bytes_in;
-        Self { session, ends: [client, server], generation }
+        Self {
+            session,
+            ends: [client, server],
+            generation,
+        }
     }
 
     pub(super) fn generation(&self) -> u32 {

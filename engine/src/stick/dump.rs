@@ -69,7 +69,9 @@ impl Filter {
     pub fn check(&self, spec: &StickTable) -> Result<(), StoreError> {
         match self {
             Self::All | Self::Key(_) => Ok(()),
-            Self::Data(rules) => rules.iter().try_for_each(|(name, ..)| position(spec, name).map(drop)),
+            Self::Data(rules) => rules
+                .iter()
+                .try_for_each(|(name, ..)| position(spec, name).map(drop)),
         }
     }
 
@@ -78,7 +80,9 @@ impl Filter {
             Self::All => true,
             Self::Key(wanted) => wanted == key,
             Self::Data(rules) => rules.iter().all(|(name, operator, value)| {
-                entry.number(spec, name, now).is_ok_and(|number| operator.holds(number, *value))
+                entry
+                    .number(spec, name, now)
+                    .is_ok_and(|number| operator.holds(number, *value))
             }),
         }
     }
@@ -94,7 +98,11 @@ impl Table {
             KeyType::String(_) => "string",
             KeyType::Binary(_) => "binary",
         };
-        format!("# table: {name}, type: {kind}, size:{}, used:{}\n", self.spec.size, self.used(now))
+        format!(
+            "# table: {name}, type: {kind}, size:{}, used:{}\n",
+            self.spec.size,
+            self.used(now)
+        )
     }
 
     /// A line for each entry that is meant, oldest first within a shard.
@@ -103,13 +111,21 @@ impl Table {
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = lock(shard);
             shard.drop_expired(self.expire, now);
-            let meant = shard.entries.iter().filter(|(key, entry)| filter.matches(&self.spec, key, entry, now));
+            let meant = shard
+                .entries
+                .iter()
+                .filter(|(key, entry)| filter.matches(&self.spec, key, entry, now));
             for (key, entry) in meant {
                 // Tools expect something like an address.
                 let pointer = 0x7f00_0000_0000_u64 | (number as u64) << 32 | entry.serial << 6;
-                let left = self.expire.map_or(0, |expire| (entry.touched + expire).saturating_sub(now));
+                let left = self
+                    .expire
+                    .map_or(0, |expire| (entry.touched + expire).saturating_sub(now));
                 let in_use = entry.in_use;
-                let _ = write!(out, "0x{pointer:x}: key={key} use={in_use} exp={left} shard=0");
+                let _ = write!(
+                    out,
+                    "0x{pointer:x}: key={key} use={in_use} exp={left} shard=0"
+                );
                 entry.write(&self.spec, now, &mut out);
                 out.push('\n');
             }

@@ -48,15 +48,25 @@ impl Entry {
             (_, Some(_)) => Datum::Rate(Window::default()),
             _ => Datum::Number(0),
         };
-        Self { touched: 0, in_use: 0, serial, data: spec.store.iter().map(datum).collect() }
+        Self {
+            touched: 0,
+            in_use: 0,
+            serial,
+            data: spec.store.iter().map(datum).collect(),
+        }
     }
 
     pub(super) fn remembered(&self, spec: &StickTable) -> Remembered {
-        let mut found = Remembered { server_id: None, server_key: None };
+        let mut found = Remembered {
+            server_id: None,
+            server_key: None,
+        };
         for (stored, datum) in spec.store.iter().zip(&self.data) {
             match (stored.name, datum) {
                 ("server_id", Datum::Number(id @ 1..)) => found.server_id = u32::try_from(*id).ok(),
-                ("server_key", Datum::Text(Some(text))) => found.server_key = Some(text.to_string()),
+                ("server_key", Datum::Text(Some(text))) => {
+                    found.server_key = Some(text.to_string())
+                }
                 _ => {}
             }
         }
@@ -103,7 +113,12 @@ impl Entry {
     }
 
     /// A value as a number, for filters.
-    pub(super) fn number(&self, spec: &StickTable, name: &str, now: u64) -> Result<u64, StoreError> {
+    pub(super) fn number(
+        &self,
+        spec: &StickTable,
+        name: &str,
+        now: u64,
+    ) -> Result<u64, StoreError> {
         let place = position(spec, name)?;
         Ok(match &self.data[place] {
             Datum::Number(number) => *number,
@@ -134,9 +149,25 @@ fn period(stored: &StoreType) -> u64 {
 
 /// Where a table stores a type. Names of types that no table has are unknown.
 pub(super) fn position(spec: &StickTable, name: &str) -> Result<usize, StoreError> {
-    const KNOWN: [&str; 8] = ["server_id", "server_key", "gpt", "gpc", "conn_", "sess_", "http_", "bytes_"];
-    spec.store.iter().position(|stored| stored.name == name).ok_or_else(|| {
-        let known = KNOWN.iter().any(|prefix| name.starts_with(prefix));
-        if known { StoreError::NotStored } else { StoreError::UnknownType }
-    })
+    const KNOWN: [&str; 8] = [
+        "server_id",
+        "server_key",
+        "gpt",
+        "gpc",
+        "conn_",
+        "sess_",
+        "http_",
+        "bytes_",
+    ];
+    spec.store
+        .iter()
+        .position(|stored| stored.name == name)
+        .ok_or_else(|| {
+            let known = KNOWN.iter().any(|prefix| name.starts_with(prefix));
+            if known {
+                StoreError::NotStored
+            } else {
+                StoreError::UnknownType
+            }
+        })
 }

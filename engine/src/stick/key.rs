@@ -55,7 +55,9 @@ impl Key {
     }
 
     fn text(text: &str, length: usize) -> Self {
-        let end = (0..=length.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        let end = (0..=length.min(text.len()))
+            .rev()
+            .find(|end| text.is_char_boundary(*end));
         Self::String(text[..end.unwrap_or(0)].into())
     }
 
@@ -81,15 +83,20 @@ impl fmt::Display for Key {
 /// The IPv4 address in a mapped or 6to4 address.
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let six_to_four = || match ip.segments() {
-        [0x2002, high, low, ..] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+        [0x2002, high, low, ..] => {
+            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
         _ => None,
     };
     ip.to_ipv4_mapped().or_else(six_to_four)
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).map(|digit| digit as u8))
+        .collect::<Option<_>>()?;
     let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+    rest.is_empty()
+        .then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

@@ -133,11 +133,12 @@ pub(super) static ROWS: &[Row] = &[
         Ok(())
     }),
     set!("dW", "refuse to start when anything was warned about", zero_warning = true),
+    set!("dD", "tell also of what is only suspicious", diagnostics = true),
     set!("dr", "start even if a server's name cannot be resolved", ignore_resolution = true),
     set!("dS", "never splice", nosplice = true),
     set!("dR", "no SO_REUSEPORT", noreuseport = true),
     // HAProxy's own debugging and tuning; what follows the two letters is part of the word.
-    harmless("4"), harmless("dA"), harmless("dC"), harmless("dD"), harmless("dF"), harmless("dG"),
+    harmless("4"), harmless("dA"), harmless("dC"), harmless("dF"), harmless("dG"),
     harmless("dI"), harmless("dK"), harmless("dL"), harmless("dM"), harmless("dT"), harmless("dV"),
     harmless("dZ"), harmless("dc"), harmless("de"), harmless("dp"), harmless("dt"),
 ];

@@ -1,0 +1,30 @@
+//! From the files to the model: what `-f`, `-c` and `-cc` ask of the `config` crate.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use config::diagnostic::{Diagnostic, Severity};
+use config::model::Model;
+
+use crate::flags::Flags;
+use crate::report::{Level, Report};
+
+/// Reads the files and tells what they have wrong. `None`: too much of it.
+pub(crate) fn read(flags: &Flags, report: &mut Report) -> Option<Model> {
+    let loaded = config::load(&flags.files);
+    for diagnostic in &loaded.diagnostics {
+        tell(diagnostic, flags.diagnostics, report);
+    }
+    loaded.model
+}
+
+fn tell(diagnostic: &Diagnostic, suspicions: bool, report: &mut Report) {
+    let level = match diagnostic.severity {
+        Severity::Alert => Level::Alert,
+        Severity::Warning => Level::Warning,
+        Severity::Notice => Level::Notice,
+        Severity::Diag if suspicions => Level::Diag,
+        Severity::Diag => return,
+    };
+    report.say(level, diagnostic.render());
+}

@@ -1,0 +1,123 @@
+//! The running process: the data plane, the stats socket and the orders that come as signals.
+//!
+//! Owned by `main`, which binds ([`bind`]), gives up what only the start needed, and then stays in
+//! [`run`] until a signal ends it. Everything here is the control thread.
+
+mod servers;
+
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::Context;
+use config::model::Model;
+use engine::{BindError, Bound, Level, Options, Plane};
+
+use crate::signals::{self, Order, Orders};
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// After a soft stop, with nothing left to do.
+    Finished,
+    /// By SIGTERM or SIGINT.
+    Signalled(i32),
+}
+
+impl End {
+    /// The exit code, unless the process dies of its signal here. A master ends well on SIGTERM.
+    pub(crate) fn exit_code(self, as_master: bool) -> ExitCode {
+        match self {
+            Self::Finished => ExitCode::SUCCESS,
+            Self::Signalled(signal) if as_master && signals::is_term(signal) => ExitCode::SUCCESS,
+            Self::Signalled(signal) => signals::die_of(signal),
+        }
+    }
+}
+
+/// Makes the listening sockets.
+pub(crate) fn bind(model: &Arc<Model>) -> Result<Bound, BindError> {
+    let global = &model.global;
+    let options = Options {
+        // Decided by `limits` at the latest.
+        maxconn: global.maxconn.unwrap_or(100),
+        quiet: global.quiet,
+    };
+    Bound::bind(Arc::clone(model), options)
+}
+
+/// Starts everything, calls `ready`, and serves until the end.
+pub(crate) fn run(
+    bound: Bound,
+    ready: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<End> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .context("the control thread's runtime")?;
+    runtime.block_on(async {
+        // Before anything runs: a signal must not end the process by default any more.
+        let mut orders = Orders::listen().context("signals")?;
+        let plane = bound.start().context("threads")?;
+        ready()?;
+        let end = serve(&plane, &mut orders).await;
+        plane.quit();
+        Ok(end)
+    })
+}
+
+/// Follows orders until one of them ends the process.
+async fn serve(plane: &Rc<Plane>, orders: &mut Orders) -> End {
+    loop {
+        match orders.next().await {
+            Order::Stop(signal) => return End::Signalled(signal),
+            Order::SoftStop => return finish(plane, orders).await,
+            order => follow(plane, order),
+        }
+    }
+}
+
+/// A soft stop: `grace` first, then sessions are waited for, at most `hard-stop-after`.
+async fn finish(plane: &Plane, orders: &mut Orders) -> End {
+    let global = &plane.topology().model.global;
+    let finished = async {
+        if let Some(grace) = global.grace {
+            tokio::time::sleep(grace).await;
+        }
+        plane.stop_listening();
+        match global.hard_stop_after {
+            None => plane.drained().await,
+            Some(most) => {
+                if tokio::time::timeout(most, plane.drained()).await.is_err() {
+                    let text = "soft-stop running for too long, performing a hard-stop.";
+                    plane.console(Level::Warning, text.to_owned());
+                }
+            }
+        }
+    };
+    tokio::pin!(finished);
+    loop {
+        tokio::select! {
+            () = &mut finished => return End::Finished,
+            order = orders.next() => match order {
+                Order::Stop(signal) => return End::Signalled(signal),
+                // Under way already; and what is stopping is not paused.
+                Order::SoftStop | Order::Pause | Order::Resume => {}
+                order => follow(plane, order),
+            },
+        }
+    }
+}
+
+/// Orders the process survives.
+fn follow(plane: &Plane, order: Order) {
+    let tell = |text: String| plane.console(Level::Warning, text);
+    match order {
+        Order::Pause => plane.pause(true),
+        Order::Resume => plane.pause(false),
+        Order::ShowServers => servers::lines(plane).into_iter().for_each(tell),
+        Order::ShowPools => tell("SIGQUIT: there are no memory pools to show.".into()),
+        Order::Reload => tell("SIGUSR2: a reload needs a new process; start it with -sf.".into()),
+        Order::Stop(_) | Order::SoftStop => {}
+    }
+}
