@@ -1,1 +1,38 @@
-//! control
+//! What an operator talks to: the stats socket (MGT 9).
+//!
+//! A request's way: [`socket`] accepts and reads, [`line`] cuts it into commands and words, [`command`]
+//! finds the row of its table that is meant and asks its function. The functions stand beside the table,
+//! by subject; what they print is HAProxy's, to the byte where tools read it.
+//!
+//! Everything runs on the control thread, so it answers while the workers are busy, and never waits
+//! for a client: a slow one has only its own task.
+
+mod command;
+mod info;
+pub mod line;
+mod socket;
+mod stat;
+mod state;
+
+use std::rc::Rc;
+
+use engine::Plane;
+
+pub use socket::Sockets;
+
+/// What the socket tells of the program and cannot know itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// `show version`: the version of HAProxy whose behaviour this is, and our own.
+    pub version: &'static str,
+    /// `show info`, `Release_date`.
+    pub release_date: &'static str,
+}
+
+/// What every command needs.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) plane: Rc<Plane>,
+    pub(crate) program: Program,
+    pub(crate) sockets: Vec<socket::Described>,
+}

@@ -26,6 +26,8 @@ pub struct Backend {
     pub rate: Speed,
     /// Averages and maxima of its sessions' times.
     pub times: Times,
+    /// `fullconn`: what a dynamic server limit (`minconn`) is relative to.
+    pub fullconn: u32,
     /// Slots of servers with a `maxconn`, and who waits for one.
     pub queue: Queue,
     /// Whom a new session gets: replaced as a whole by the controller.
@@ -73,6 +75,7 @@ impl Backend {
         Self {
             selector: ArcSwap::from_pointee(Selector::empty()),
             queue: Queue::new(conf, fullconn),
+            fullconn,
             speaks_first: conf.check.expects_greeting(),
             servers,
             sessions: Gauge::default(),

@@ -36,9 +36,7 @@ mod wait;
 mod worker;
 
 pub use controller::Controller;
-pub use listener::open::{
-    BindError, abstract_unix as listen_abstract, group_id, unix as listen_unix, user_id,
-};
+pub use listener::open::{BindError, group_id, stats as listen_stats, user_id};
 pub use log::Level;
 pub use order::{Killer, SessionId, SessionReport, Which};
 pub use plane::{Bound, Options, Plane};

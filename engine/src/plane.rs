@@ -327,6 +327,6 @@ fn heartbeat(model: &Model) -> Duration {
 }
 
 /// Whether weights may change at run time (haproxy-compat 3.10).
-pub fn is_dynamic(balance: Balance) -> bool {
+pub(crate) fn is_dynamic(balance: Balance) -> bool {
     !matches!(balance, Balance::StaticRoundRobin | Balance::Source)
 }

@@ -228,11 +228,6 @@ impl Relay {
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().map(|(_, row)| row)
     }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
 }
 
 fn watch(epoll: &OwnedFd, socket: BorrowedFd<'_>, token: Token, out: bool) -> Result<(), Errno> {

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use config::diagnostic::{Diagnostic, Severity};
 use config::model::Model;
 
@@ -27,4 +26,16 @@ fn tell(diagnostic: &Diagnostic, suspicions: bool, report: &mut Report) {
         Severity::Diag => return,
     };
     report.say(level, diagnostic.render());
+}
+
+/// `-cc`: 0 for true, 1 for false; what cannot be understood is told, and ends with 2.
+pub(crate) fn judge(condition: &str, report: &mut Report) -> ExitCode {
+    match config::condition::evaluate(condition, &|name| std::env::var(name).ok()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            report.alert(format_args!("Failed to evaluate condition: {why}"));
+            ExitCode::from(2)
+        }
+    }
 }

@@ -71,7 +71,7 @@ fn prepare(flags: &Flags, report: &mut Report) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("Could not change to directory {}", directory.display()))?;
     }
     if let Some(condition) = &flags.condition {
-        return load::judge(condition);
+        return Ok(load::judge(condition, report));
     }
     report.set_only_alerts(second);
     let Some(mut model) = load::read(flags, report) else {
@@ -85,10 +85,15 @@ fn prepare(flags: &Flags, report: &mut Report) -> anyhow::Result<ExitCode> {
     }
     let listens = check::has_listener(&model);
     if flags.check {
-        return Ok(tell(&check::verdict(listens, report.warned(), flags.verbose), report));
+        return Ok(tell(
+            &check::verdict(listens, report.warned(), flags.verbose),
+            report,
+        ));
     }
     if !listens {
-        bail!("[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.");
+        bail!(
+            "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting."
+        );
     }
     for text in flags.without_effect() {
         report.notice(format_args!("[haproxy.main()] {text}"));
@@ -102,7 +107,13 @@ fn prepare(flags: &Flags, report: &mut Report) -> anyhow::Result<ExitCode> {
 
 fn tell(verdict: &check::Verdict, report: &Report) -> ExitCode {
     if !report.is_quiet() {
-        print(&verdict.lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        print(
+            &verdict
+                .lines
+                .iter()
+                .map(|line| format!("{line}\n"))
+                .collect::<String>(),
+        );
     }
     ExitCode::from(verdict.code)
 }
@@ -134,7 +145,11 @@ fn serve(
     identity.assume()?;
     let ready = || {
         notifier.ready();
-        if daemon { background::ready(&nowhere) } else { Ok(()) }
+        if daemon {
+            background::ready(&nowhere)
+        } else {
+            Ok(())
+        }
     };
     let end = run::run(bound, ready)?;
     notifier.stopping();

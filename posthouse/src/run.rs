@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use config::model::Model;
+use control::{Program, Sockets};
 use engine::{BindError, Bound, Level, Options, Plane};
 
 use crate::signals::{self, Order, Orders};
+use crate::version;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,20 +37,36 @@ impl End {
     }
 }
 
+/// All that listens: frontends and stats sockets.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    plane: Bound,
+    control: Sockets,
+}
+
 /// Makes the listening sockets.
-pub(crate) fn bind(model: &Arc<Model>) -> Result<Bound, BindError> {
+pub(crate) fn bind(model: &Arc<Model>) -> Result<Listening, BindError> {
     let global = &model.global;
     let options = Options {
         // Decided by `limits` at the latest.
         maxconn: global.maxconn.unwrap_or(100),
         quiet: global.quiet,
     };
-    Bound::bind(Arc::clone(model), options)
+    Ok(Listening {
+        plane: Bound::bind(Arc::clone(model), options)?,
+        // Last: a stats socket that is there answers for the process that has the rest.
+        control: Sockets::bind(model)?,
+    })
+}
+
+/// Whether another process has the address, and asking it to let go is worth the while.
+pub(crate) fn is_busy(error: &BindError) -> bool {
+    error.in_use
 }
 
 /// Starts everything, calls `ready`, and serves until the end.
 pub(crate) fn run(
-    bound: Bound,
+    listening: Listening,
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<End> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -58,7 +76,15 @@ pub(crate) fn run(
     runtime.block_on(async {
         // Before anything runs: a signal must not end the process by default any more.
         let mut orders = Orders::listen().context("signals")?;
-        let plane = bound.start().context("threads")?;
+        let plane = listening.plane.start().context("threads")?;
+        let program = Program {
+            version: version::FULL,
+            release_date: version::DATE,
+        };
+        listening
+            .control
+            .serve(&plane, program)
+            .context("stats socket")?;
         ready()?;
         let end = serve(&plane, &mut orders).await;
         plane.quit();

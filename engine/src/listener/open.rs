@@ -8,14 +8,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::model::{Bind, BindAddress, Owner, UnixPermissions, V6};
+use config::model::{Bind, BindAddress, Location, Owner, StatsSocket, UnixPermissions, V6};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Listener;
-use crate::topology::{Proxy, Topology};
+use crate::topology::Topology;
 
 /// A listener that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub(crate) fn all(topology: &Topology, workers: usize) -> Result<Vec<Vec<Listene
                 .or(front.maxconn)
                 .unwrap_or(4096);
             let sockets = sockets(bind, backlog, workers, reuse_port)
-                .map_err(|error| explain(proxy, bind, &error))?;
+                .map_err(|error| explain(proxy.name(), &bind.at, &bind.address, &error))?;
             for (set, socket) in sets.iter_mut().zip(sockets) {
                 set.push(Listener {
                     proxy: Arc::clone(proxy),
@@ -62,8 +62,35 @@ pub(crate) fn all(topology: &Topology, workers: usize) -> Result<Vec<Vec<Listene
     Ok(sets)
 }
 
-fn explain(proxy: &Proxy, bind: &Bind, error: &io::Error) -> BindError {
-    let (protocol, what, address) = match &bind.address {
+/// Makes the socket of a `stats socket` line.
+///
+/// # Errors
+/// It cannot be bound.
+pub fn stats(conf: &StatsSocket) -> Result<OwnedFd, BindError> {
+    let socket = match &conf.address {
+        BindAddress::Ip(address) => control(*address),
+        BindAddress::Unix(path) => unix(path, &conf.permissions, STATS_BACKLOG),
+        BindAddress::Abstract(name) => abstract_unix(name, STATS_BACKLOG),
+        BindAddress::Fd(number) => inherited(*number, STATS_BACKLOG),
+    };
+    socket.map_err(|error| explain("GLOBAL", &conf.at, &conf.address, &error))
+}
+
+const STATS_BACKLOG: i32 = 128;
+
+/// A TCP socket of the control thread; it shares its address with the process it takes over from.
+fn control(address: SocketAddr) -> io::Result<OwnedFd> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(STATS_BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn explain(frontend: &str, at: &Location, address: &BindAddress, error: &io::Error) -> BindError {
+    let (protocol, what, address) = match address {
         BindAddress::Ip(address) => {
             let protocol = if address.is_ipv4() { "tcpv4" } else { "tcpv6" };
             (protocol, "socket", address.to_string())
@@ -77,8 +104,8 @@ fn explain(proxy: &Proxy, bind: &Bind, error: &io::Error) -> BindError {
         BindAddress::Fd(fd) => ("tcpv4", "socket", format!("fd@{fd}")),
     };
     BindError {
-        at: bind.at.to_string(),
-        frontend: proxy.name().to_string(),
+        at: at.to_string(),
+        frontend: frontend.to_owned(),
         protocol,
         what,
         reason: reason(error),
@@ -152,7 +179,7 @@ fn tcp(conf: &Bind, address: SocketAddr, backlog: i32, reuse_port: bool) -> io::
 
 /// A unix socket that nobody can connect to before its owner and mode are right: it is made under
 /// another name and renamed when it is ready. A socket of that name from an earlier run is replaced.
-pub fn unix(path: &Path, permissions: &UnixPermissions, backlog: i32) -> io::Result<OwnedFd> {
+fn unix(path: &Path, permissions: &UnixPermissions, backlog: i32) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     let mut hidden = path.as_os_str().to_owned();
@@ -179,7 +206,7 @@ pub fn unix(path: &Path, permissions: &UnixPermissions, backlog: i32) -> io::Res
 }
 
 /// An abstract unix socket (`abns@`).
-pub fn abstract_unix(name: &[u8], backlog: i32) -> io::Result<OwnedFd> {
+fn abstract_unix(name: &[u8], backlog: i32) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     bind(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;

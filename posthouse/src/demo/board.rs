@@ -137,7 +137,9 @@ impl Board {
         ];
         lines.extend(self.said.iter().map(|line| {
             // Level and process id would only push the end of the line off the screen.
-            let text = line.split_once(" : ").map_or(line.as_str(), |(_, text)| text);
+            let text = line
+                .split_once(" : ")
+                .map_or(line.as_str(), |(_, text)| text);
             format!("    {text}")
         }));
         lines.resize(10 + SAID, String::new());

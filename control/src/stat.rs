@@ -1,0 +1,220 @@
+//! `show stat`: a row per frontend, server and backend, a column per row of [`fields::FIELDS`].
+
+mod fields;
+
+use std::fmt::Write as _;
+
+use config::model;
+use engine::backend::Backend;
+use engine::controller::BackendState;
+use engine::frontend::Frontend;
+use engine::health::Health;
+use engine::server::Server;
+use engine::{Plane, Proxy};
+
+use fields::{FIELDS, Field};
+
+/// A frontend's row.
+struct FrontRow<'a> {
+    proxy: &'a Proxy,
+    front: &'a Frontend,
+    now: u64,
+}
+
+/// A server's row.
+struct ServerRow<'a> {
+    proxy: &'a Proxy,
+    back: &'a Backend,
+    server: &'a Server,
+    health: &'a Health,
+    now: u64,
+    /// Addresses are not for everyone's eyes: from level operator on.
+    legends: bool,
+}
+
+/// A backend's row.
+struct BackRow<'a> {
+    proxy: &'a Proxy,
+    conf: &'a model::Back,
+    back: &'a Backend,
+    state: BackendState,
+    healths: Vec<&'a Health>,
+    now: u64,
+    legends: bool,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    /// Nothing, which is not zero.
+    Empty,
+    Number(u64),
+    Signed(i64),
+    Text(String),
+}
+
+/// The objects `show stat <iid> <type> <sid>` asks for (MGT 9.3): -1 means any.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Selection<'s> {
+    /// Name or number of the proxy; `None`: all.
+    pub(crate) proxy: Option<&'s str>,
+    /// 1 frontends, 2 backends, 4 servers, 8 listeners.
+    pub(crate) kinds: i64,
+    /// A server's number.
+    pub(crate) server: i64,
+    /// Leave out servers in maintenance.
+    pub(crate) no_maint: bool,
+    /// Leave out servers that are down.
+    pub(crate) up: bool,
+}
+
+/// The whole table as CSV, header first. `None`: no proxy has that name.
+pub(crate) fn csv(plane: &Plane, selection: &Selection<'_>, legends: bool) -> Option<String> {
+    let mut out = header();
+    let controller = plane.controller().borrow();
+    let now = plane.now();
+    let wants = |kind: i64| selection.kinds & kind != 0;
+    let wanted = wanted(plane, selection.proxy)?;
+    for proxy in plane
+        .topology()
+        .proxies
+        .iter()
+        .filter(|proxy| wanted.matches(proxy))
+    {
+        if let Some(front) = proxy.front.as_ref().filter(|_| wants(1)) {
+            let row = FrontRow { proxy, front, now };
+            line(&mut out, |field| (field.front)(&row));
+        }
+        let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
+            continue;
+        };
+        let healths = (0..back.servers.len()).filter_map(|at| controller.health((proxy.index, at)));
+        let healths: Vec<&Health> = healths.collect();
+        for (server, &health) in back.servers.iter().zip(&healths).filter(|_| wants(4)) {
+            let left_out = selection.no_maint && health.in_maint()
+                || selection.up && !health.is_usable()
+                || selection.server != -1 && selection.server != i64::from(server.conf.id);
+            if !left_out {
+                let row = ServerRow {
+                    proxy,
+                    back,
+                    server,
+                    health,
+                    now,
+                    legends,
+                };
+                line(&mut out, |field| (field.server)(&row));
+            }
+        }
+        if wants(2) {
+            let state = controller.backend(proxy.index);
+            let row = BackRow {
+                proxy,
+                conf,
+                back,
+                state,
+                healths,
+                now,
+                legends,
+            };
+            line(&mut out, |field| (field.back)(&row));
+        }
+    }
+    Some(out)
+}
+
+/// Which proxies are meant.
+enum Wanted {
+    All,
+    Id(i64),
+    Index(usize),
+}
+
+impl Wanted {
+    fn matches(&self, proxy: &Proxy) -> bool {
+        match *self {
+            Self::All => true,
+            Self::Id(id) => i64::from(proxy.conf().id) == id,
+            Self::Index(index) => proxy.index == index,
+        }
+    }
+}
+
+/// A name must exist; a number that nobody has selects nothing.
+fn wanted(plane: &Plane, word: Option<&str>) -> Option<Wanted> {
+    let Some(word) = word else {
+        return Some(Wanted::All);
+    };
+    match word.parse() {
+        Ok(-1) => Some(Wanted::All),
+        Ok(id) => Some(Wanted::Id(id)),
+        Err(_) => plane
+            .topology()
+            .find(word)
+            .map(|proxy| Wanted::Index(proxy.index)),
+    }
+}
+
+fn header() -> String {
+    let names: String = FIELDS
+        .iter()
+        .map(|field| format!("{},", field.name))
+        .collect();
+    format!("# {names}\n")
+}
+
+fn line(out: &mut String, value: impl Fn(&Field) -> Value) {
+    for field in FIELDS {
+        match value(field) {
+            Value::Empty => {}
+            Value::Number(number) => drop(write!(out, "{number}")),
+            Value::Signed(number) => drop(write!(out, "{number}")),
+            Value::Text(text) => push_quoted(out, &text),
+        }
+        out.push(',');
+    }
+    out.push('\n');
+}
+
+/// A field in quotes where CSV needs them (RFC 4180).
+fn push_quoted(out: &mut String, text: &str) {
+    if text.contains(['"', ',', '\n', '\r']) {
+        let _ = write!(out, "\"{}\"", text.replace('"', "\"\""));
+    } else {
+        out.push_str(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_stand_where_tools_look() {
+        let at = |name: &str| FIELDS.iter().position(|field| field.name == name);
+        for (name, place) in [
+            ("pxname", 0),
+            ("status", 17),
+            ("check_status", 36),
+            ("lastsess", 55),
+            ("addr", 73),
+            ("algo", 76),
+            ("agg_check_status", 102),
+            ("srid", 103),
+            ("resbout", 116),
+        ] {
+            assert_eq!(at(name), Some(place), "{name}");
+        }
+        assert!(
+            header().starts_with("# pxname,svname,qcur,") && header().ends_with("resbout,-,\n")
+        );
+    }
+
+    #[test]
+    fn only_what_must_be_is_quoted() {
+        let mut out = String::new();
+        push_quoted(&mut out, "plain text");
+        push_quoted(&mut out, "a,\"b\"");
+        assert_eq!(out, "plain text\"a,\"\"b\"\"\"");
+    }
+}
