@@ -28,16 +28,20 @@ fn a_full_server_serves_in_order_of_arrival() -> Result<()> {
     }
     first.command("QUIT")?;
     drop(first);
-    for place in 0..waiting.len() {
-        let (now, later) = waiting[place..].split_at_mut(1);
-        ensure!(now[0].line()?.starts_with("220"));
-        for other in later {
+    let mut place = 0;
+    while !waiting.is_empty() {
+        // Its slot is free when it has closed, at the end of this round.
+        let mut now = waiting.remove(0);
+        let greeting = now.line()?;
+        ensure!(greeting.starts_with("220"), "{greeting:?} at {place}");
+        for other in &mut waiting {
             ensure!(
                 other.hears_nothing_for(Duration::from_millis(50))?,
                 "overtaken at {place}"
             );
         }
-        now[0].command("QUIT")?;
+        now.command("QUIT")?;
+        place += 1;
     }
     ensure!(proxy.stat("be", "s1", "smax")? == "1");
     Ok(())

@@ -118,6 +118,11 @@ fn evening(program: Program) -> Result<Evening> {
     proxy.ask("set server be/s2 state ready")?;
     up("s1")?;
     up("s2")?;
+    testkit::wait_until("s1 is wholly up again", || {
+        proxy
+            .stat("be", "s1", "check_health")
+            .is_ok_and(|health| health == "4")
+    })?;
     proxy.ask("set server be/s1 weight 0")?;
     Client::greeted(front)?.0.reset()?;
     proxy.output.wait_for(" CD ")?;

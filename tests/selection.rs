@@ -232,7 +232,7 @@ fn sessions_end_when_their_server_is_marked_down() -> Result<()> {
     let (mut client, _) = Client::greeted(farm.front)?;
     farm.servers[0].stop();
     ensure!(client.rest()?.is_empty());
-    let line = farm.proxy.output.wait_for(" be/s1 ")?;
+    let line = farm.proxy.output.wait_for(" fe be/s1 ")?;
     ensure!(told(&line).0.starts_with('D'), "{line}");
     Ok(())
 }

@@ -38,7 +38,6 @@ impl Health {
         let was_up = self.op != OpState::Stopped;
         let expected = drained || self.op == OpState::Stopping;
         self.health = 0;
-        self.check.result = None;
         self.check.paused |= self.check.enabled;
         self.suspect = false;
         if was_up {
