@@ -69,7 +69,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("rate", |r| n(r.front.session_rate.get(r.now)), |r| n(r.server.rate.get(r.now)), |r| n(r.back.rate.get(r.now))),
     field("rate_lim", |r| n(r.rate_limit()), |_| EMPTY, |_| EMPTY),
     field("rate_max", |r| n(r.front.session_rate.most()), |r| n(r.server.rate.most()), |r| n(r.back.rate.most())),
-    field("check_status", |_| EMPTY, |r| r.checked(|h| t(check_status(h))), |_| EMPTY),
+    field("check_status", |_| EMPTY, |r| r.running(|h| t(check_status(h))), |_| EMPTY),
     field("check_code", |_| EMPTY, |r| r.reported(|p| check_code(p)), |_| EMPTY),
     field("check_duration", |_| EMPTY, |r| r.reported(|p| p.duration_ms.map_or(Value::Empty, n)), |_| EMPTY),
     field("hrsp_1xx", |_| EMPTY, |_| EMPTY, |_| EMPTY),
@@ -98,11 +98,11 @@ pub(super) const FIELDS: &[Field] = &[
     field("agent_status", |_| EMPTY, |_| EMPTY, |_| EMPTY),
     field("agent_code", |_| EMPTY, |_| EMPTY, |_| EMPTY),
     field("agent_duration", |_| EMPTY, |_| EMPTY, |_| EMPTY),
-    field("check_desc", |_| EMPTY, |r| r.checked(|h| t(h.check_status().description())), |_| EMPTY),
+    field("check_desc", |_| EMPTY, |r| r.running(|h| t(h.check_status().description())), |_| EMPTY),
     field("agent_desc", |_| EMPTY, |_| EMPTY, |_| EMPTY),
-    field("check_rise", |_| EMPTY, |r| r.checked(|h| n(h.rise_fall().0)), |_| EMPTY),
-    field("check_fall", |_| EMPTY, |r| r.checked(|h| n(h.rise_fall().1)), |_| EMPTY),
-    field("check_health", |_| EMPTY, |r| r.checked(|h| n(h.health())), |_| EMPTY),
+    field("check_rise", |_| EMPTY, |r| r.running(|h| n(h.rise_fall().0)), |_| EMPTY),
+    field("check_fall", |_| EMPTY, |r| r.running(|h| n(h.rise_fall().1)), |_| EMPTY),
+    field("check_health", |_| EMPTY, |r| r.running(|h| n(h.health())), |_| EMPTY),
     field("agent_rise", |_| EMPTY, |_| EMPTY, |_| EMPTY),
     field("agent_fall", |_| EMPTY, |_| EMPTY, |_| EMPTY),
     field("agent_health", |_| EMPTY, |_| EMPTY, |_| EMPTY),
@@ -214,9 +214,18 @@ impl ServerRow<'_> {
         }
     }
 
+    /// Of servers whose checks are not paused by maintenance.
+    fn running(&self, value: impl Fn(&Health) -> Value) -> Value {
+        if self.health.wants_checks() {
+            value(self.health)
+        } else {
+            Value::Empty
+        }
+    }
+
     /// Of the last check, once there was one.
     fn reported(&self, value: impl Fn(&Report) -> Value) -> Value {
-        self.checked(|health| health.last_report().map_or(Value::Empty, &value))
+        self.running(|health| health.last_report().map_or(Value::Empty, &value))
     }
 
     fn address(&self) -> Value {
