@@ -36,7 +36,7 @@ fn by_udp(program: Program, format: &str) -> Result<String> {
                 .chars()
                 .map(|c| if c.is_ascii_digit() { '0' } else { c })
                 .collect();
-            let mut folded = shape.clone();
+            let mut folded = shape;
             while folded.contains("00") {
                 folded = folded.replace("00", "0");
             }

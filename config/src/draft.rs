@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wire::check;
 
-use crate::diagnostic::{At, Fault, Spot};
+use crate::diagnostic::{At, Spot};
 use crate::env::Change;
 use crate::keyword::address::ServerTarget;
 use crate::model::{
@@ -366,9 +366,4 @@ impl ServerDraft {
 pub(crate) fn check_name(name: &str) -> Result<(), char> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     name.chars().find(|&c| !plain(c)).map_or(Ok(()), Err)
-}
-
-/// The error for a value that another one already took.
-pub(crate) fn taken(code: &'static str, text: String) -> Fault {
-    Fault::new(code, text)
 }

@@ -67,8 +67,8 @@ pub(crate) type Parse<T> = fn(&mut Args<'_>, &mut T) -> Result<(), Fault>;
 pub(crate) enum Status<T> {
     /// Does what it says.
     Supported(Parse<T>),
-    /// Read, and without effect; told where that could surprise.
-    Ignored { warning: Option<&'static str> },
+    /// Read, and without effect, as in HAProxy's `mode tcp`.
+    Ignored,
     /// Never taken.
     Refused {
         why: &'static str,
@@ -140,23 +140,8 @@ impl<T> Keyword<T> {
             syntax: "...",
             args: (0, ANY),
             negatable: true,
-            status: Status::Ignored { warning: None },
+            status: Status::Ignored,
             doc,
-        }
-    }
-
-    /// Read and without effect, which is told.
-    pub(crate) const fn ignored_aloud(
-        name: &'static str,
-        sections: Sections,
-        warning: &'static str,
-        doc: &'static str,
-    ) -> Self {
-        Self {
-            status: Status::Ignored {
-                warning: Some(warning),
-            },
-            ..Self::ignored(name, sections, doc)
         }
     }
 
@@ -213,12 +198,7 @@ pub(crate) fn follow<T>(row: &Keyword<T>, args: &mut Args<'_>, to: &mut T) -> Re
             args.check_count(row.args)?;
             parse(args, to)
         }
-        Status::Ignored { warning } => {
-            if let Some(warning) = warning {
-                args.warn(Fault::warning("no-effect", warning));
-            }
-            Ok(())
-        }
+        Status::Ignored => Ok(()),
         Status::Refused { why, instead } => {
             let fault = Fault::new("refused", why);
             Err(if instead.is_empty() {
@@ -261,7 +241,7 @@ pub(crate) fn follow_options<T>(
         let done = option(row, args, to);
         (args.keyword, args.syntax) = (keyword, syntax);
         done.map_err(|fault| Fault {
-            span: fault.span.or(Some(word.span.clone())),
+            span: fault.span.or_else(|| Some(word.span.clone())),
             ..fault
         })?;
     }
@@ -275,7 +255,7 @@ fn option<T>(row: &'static Keyword<T>, args: &mut Args<'_>, to: &mut T) -> Resul
     if let Status::Supported(parse) = row.status {
         return parse(args, to);
     }
-    if let Status::Ignored { .. } = row.status {
+    if let Status::Ignored = row.status {
         for _ in 0..row.args.0 {
             args.word()?;
         }

@@ -123,7 +123,10 @@ fn look_up(name: &str) -> Option<IpAddr> {
         .ok()?
         .map(|address| address.ip())
         .collect();
-    all.iter().find(|ip| ip.is_ipv4()).or(all.first()).copied()
+    all.iter()
+        .find(|ip| ip.is_ipv4())
+        .or_else(|| all.first())
+        .copied()
 }
 
 fn collect(path: &Path, sources: &mut Vec<Source>) -> Result<(), (PathBuf, io::Error)> {

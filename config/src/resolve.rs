@@ -470,10 +470,7 @@ fn warn_of_missing_timeouts(draft: &ProxyDraft, report: &mut Report) {
     if settings.disabled || set.iter().all(|(needed, there)| !needed || *there) {
         return;
     }
-    let kind = match draft.kind_name() {
-        "proxy" => "proxy",
-        kind => kind,
-    };
+    let kind = draft.kind_name();
     report.push(Diagnostic {
         severity: Severity::Warning,
         code: "missing-timeouts",

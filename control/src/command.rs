@@ -93,6 +93,7 @@ use Level::{Admin, Operator, User};
 
 #[rustfmt::skip]
 const COMMANDS: &[Command] = &[
+    command(&["clear", "counters"], Operator, "", "clear max statistics counters", Now(show::clear_counters)),
     command(&["clear", "table"], Operator, "<table> [<filter>]*", "remove an entry from a table (filter: data/key)", Now(table::clear)),
     command(&["disable", "health"], Admin, "<bk>/<srv>", "disable health checks", Now(server::disable_health)),
     command(&["disable", "server"], Admin, "<bk>/<srv>", "disable a server for maintenance", Now(server::disable)),
@@ -261,10 +262,10 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_answered_with_what_is_near() {
-        let said = unknown(Level::Admin, &words("get wieght be/s"));
+        let said = unknown(Admin, &words("get wieght be/s"));
         assert!(said.starts_with("Unknown command: 'get wieght be/s', but maybe"));
         assert_eq!(said.lines().count(), 2);
-        assert!(!unknown(Level::User, &words("bogus")).contains("set server"));
+        assert!(!unknown(User, &words("bogus")).contains("set server"));
     }
 
     #[test]

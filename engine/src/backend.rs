@@ -90,6 +90,17 @@ impl Backend {
         self.last_session.store(now + 1, Ordering::Relaxed);
     }
 
+    /// Forgets the maxima, those of the servers included (`clear counters`).
+    pub(crate) fn forget_most(&self) {
+        self.sessions.forget_most();
+        self.rate.forget_most();
+        self.times.forget_most();
+        self.queue.forget_most();
+        for server in &self.servers {
+            server.forget_most();
+        }
+    }
+
     /// When its last session was assigned.
     pub fn last_session(&self) -> Option<Millis> {
         self.last_session.load(Ordering::Relaxed).checked_sub(1)

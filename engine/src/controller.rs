@@ -178,17 +178,6 @@ impl Controller {
             .is_some_and(|unit| unit.health.enable_check(enabled))
     }
 
-    /// `clear counters all`: the counters of checks.
-    pub fn clear_counters(&mut self) {
-        self.units
-            .iter_mut()
-            .flatten()
-            .for_each(|unit| unit.health.clear_counters());
-        self.backends
-            .iter_mut()
-            .for_each(|backend| backend.down_transitions = 0);
-    }
-
     /// What wakes the check task of a server before its time.
     pub(crate) fn wake(&self, (proxy, server): At) -> Rc<Notify> {
         Rc::clone(&self.units[proxy][server].wake)

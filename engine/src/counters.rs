@@ -113,6 +113,11 @@ impl TimeAverage {
     pub fn max(&self) -> u64 {
         self.max.load(Relaxed)
     }
+
+    /// Forgets the longest (`clear counters`).
+    pub(crate) fn forget_most(&self) {
+        self.max.store(0, Relaxed);
+    }
 }
 
 #[cfg(test)]

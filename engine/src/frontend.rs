@@ -81,6 +81,13 @@ impl Frontend {
         }
     }
 
+    /// Forgets the maxima (`clear counters`).
+    pub(crate) fn forget_most(&self) {
+        self.sessions.forget_most();
+        self.connection_rate.forget_most();
+        self.session_rate.forget_most();
+    }
+
     /// Whether SIGTTOU or `disable frontend` stopped it from accepting.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)

@@ -13,9 +13,11 @@ use config::model::{Balance, Model};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
+use crate::backend::Backend;
 use crate::check::{self, Subject};
 use crate::clock::{Clock, Millis};
 use crate::controller::{Controller, Evidence};
+use crate::frontend::Frontend;
 use crate::listener::Listener;
 use crate::listener::open::{self, BindError};
 use crate::log::{Level, Line, LogSink, Route};
@@ -167,6 +169,15 @@ impl Plane {
             ending: killer.ending(),
         });
         self.flush_endings();
+    }
+
+    /// Forgets every maximum; totals go on (`clear counters`).
+    pub fn clear_maxima(&self) {
+        self.process.forget_most();
+        for proxy in &self.topology.proxies {
+            proxy.front.iter().for_each(Frontend::forget_most);
+            proxy.back.iter().for_each(Backend::forget_most);
+        }
     }
 
     /// Does what the controller has decided about sessions since it was last asked.

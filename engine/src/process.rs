@@ -74,6 +74,13 @@ impl Process {
         }
     }
 
+    /// Forgets the maxima (`clear counters`).
+    pub(crate) fn forget_most(&self) {
+        self.sessions.forget_most();
+        self.connection_rate.forget_most();
+        self.session_rate.forget_most();
+    }
+
     /// Whether a soft stop has begun (`Stopping`).
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)

@@ -161,14 +161,14 @@ impl Queue {
     pub fn depth(&self, server: usize) -> Depth {
         self.0
             .as_ref()
-            .map_or(Depth::default(), |queue| lock(queue).slots.depth(server))
+            .map_or_else(Depth::default, |queue| lock(queue).slots.depth(server))
     }
 
     /// The queue of the backend alone.
     pub fn backend_depth(&self) -> Depth {
         self.0
             .as_ref()
-            .map_or(Depth::default(), |queue| lock(queue).slots.backend_depth())
+            .map_or_else(Depth::default, |queue| lock(queue).slots.backend_depth())
     }
 
     /// Everybody who waits, in all queues of the backend.

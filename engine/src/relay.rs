@@ -107,7 +107,7 @@ impl Relay {
 
     /// The epoll descriptor: readable when a row has something to do.
     pub(crate) fn descriptor(&self) -> std::io::Result<OwnedFd> {
-        Ok(self.epoll.as_fd().try_clone_to_owned()?)
+        self.epoll.as_fd().try_clone_to_owned()
     }
 
     /// Takes a session over. `legs.greeting` was read from the server and is not sent yet.

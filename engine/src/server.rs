@@ -68,6 +68,14 @@ pub struct Times {
     pub total: TimeAverage,
 }
 
+impl Times {
+    pub(crate) fn forget_most(&self) {
+        for time in [&self.queue, &self.connect, &self.total] {
+            time.forget_most();
+        }
+    }
+}
+
 /// What the controller tells workers of a server, beside the selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -108,6 +116,13 @@ impl Server {
 
     pub(crate) fn session_began(&self, now: Millis) {
         self.last_session.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// Forgets the maxima (`clear counters`).
+    pub(crate) fn forget_most(&self) {
+        self.sessions.forget_most();
+        self.rate.forget_most();
+        self.times.forget_most();
     }
 
     /// When its last session was assigned.

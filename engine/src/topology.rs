@@ -91,7 +91,7 @@ fn full_connections(model: &Model, backend: usize, maxconn: u32) -> u32 {
         let front = proxy.front.as_ref()?;
         let target = front
             .default_backend
-            .or(proxy.back.as_ref().map(|_| index))?;
+            .or_else(|| proxy.back.as_ref().map(|_| index))?;
         (target == backend).then(|| front.maxconn.unwrap_or(maxconn))
     };
     let written = model.proxies[backend]

@@ -222,7 +222,7 @@ pub(crate) fn socket(
     resolver: Resolver<'_>,
 ) -> Result<SocketAddr, String> {
     let (prefix, rest) = prefix(text);
-    let Some(family) = family(prefix).or((prefix == "udp").then_some(Family::Any)) else {
+    let Some(family) = family(prefix).or_else(|| (prefix == "udp").then_some(Family::Any)) else {
         return Err(format!(
             "address family '{prefix}@' is not supported in '{text}'"
         ));

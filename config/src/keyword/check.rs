@@ -65,7 +65,9 @@ fn connect(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
                     Fault::new("bad-address", format!("'tcp-check connect' : {text}.")).on(&to.span)
                 })?;
                 rule.addr = Some(found.ip());
-                rule.port = rule.port.or(Some(found.port()).filter(|port| *port > 0));
+                rule.port = rule
+                    .port
+                    .or_else(|| Some(found.port()).filter(|port| *port > 0));
             }
             "send-proxy" => rule.send_proxy = true,
             "linger" => rule.linger = true,

@@ -57,7 +57,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::refused("use-fcgi-app", BACK, "there is no FastCGI in Posthouse", "remove it"),
 ];
 
-fn tell(args: &mut Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
+fn tell(args: &Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
     settings.http.push(HttpOnly {
         spot: args.spot(),
         keyword: args.keyword,

@@ -132,7 +132,7 @@ fn destination(args: &mut Args<'_>) -> Result<LogDestination, Fault> {
     }
     if let Some(path) = text
         .strip_prefix("unix@")
-        .or(text.starts_with('/').then_some(text))
+        .or_else(|| text.starts_with('/').then_some(text))
     {
         return Ok(LogDestination::Unix(path.into()));
     }

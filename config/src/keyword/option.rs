@@ -144,7 +144,7 @@ fn smtpchk(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
     Ok(())
 }
 
-fn http(args: &mut Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
+fn http(args: &Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
     settings.http.retain(|other| other.keyword != args.keyword);
     if args.on() {
         settings.http.push(HttpOnly {

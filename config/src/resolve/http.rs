@@ -13,7 +13,7 @@ pub(super) fn refuse_mode(draft: &ProxyDraft, report: &mut Report) {
         let spot = settings
             .mode
             .as_ref()
-            .map_or(place(draft), |mode| &mode.spot);
+            .map_or_else(|| place(draft), |mode| &mode.spot);
         let text = format!(
             "{} '{}': HTTP mode not supported.",
             draft.kind_name(),

@@ -1,4 +1,4 @@
-//! Commands that only tell: `show stat`, `show info`, `show servers state` and small ones (MGT 9.3).
+//! Commands that tell, and `clear counters`: `show stat`, `show info`, `show servers state` and small ones (MGT 9.3).
 
 use std::fmt::Write as _;
 
@@ -94,6 +94,17 @@ pub(super) fn stat(call: &mut Call<'_>) -> Answer {
     }
     let legends = call.caller.level >= Level::Operator;
     stat::csv(&call.desk.plane, &selection, legends).ok_or_else(|| "No such proxy.".into())
+}
+
+/// `clear counters`: the maxima; totals go on, as rates are made of them.
+pub(super) fn clear_counters(call: &mut Call<'_>) -> Answer {
+    match call.arg(0) {
+        None => {
+            call.desk.plane.clear_maxima();
+            Ok(String::new())
+        }
+        Some(word) => Err(not_yet("clear counters", word)),
+    }
 }
 
 /// HAProxy has it, Posthouse has not.

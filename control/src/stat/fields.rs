@@ -70,7 +70,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("rate_lim", |r| n(r.rate_limit()), |_| EMPTY, |_| EMPTY),
     field("rate_max", |r| n(r.front.session_rate.most()), |r| n(r.server.rate.most()), |r| n(r.back.rate.most())),
     field("check_status", |_| EMPTY, |r| r.running(|h| t(check_status(h))), |_| EMPTY),
-    field("check_code", |_| EMPTY, |r| r.reported(|p| check_code(p)), |_| EMPTY),
+    field("check_code", |_| EMPTY, |r| r.reported(check_code), |_| EMPTY),
     field("check_duration", |_| EMPTY, |r| r.reported(|p| p.duration_ms.map_or(Value::Empty, n)), |_| EMPTY),
     field("hrsp_1xx", |_| EMPTY, |_| EMPTY, |_| EMPTY),
     field("hrsp_2xx", |_| EMPTY, |_| EMPTY, |_| EMPTY),

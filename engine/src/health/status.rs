@@ -107,12 +107,6 @@ impl Health {
         (self.conf.rise, self.conf.fall)
     }
 
-    /// `clear counters all`.
-    pub fn clear_counters(&mut self) {
-        self.failed_checks = 0;
-        self.down_transitions = 0;
-    }
-
     /// The `status` column of `show stat`.
     pub fn status_text(&self) -> String {
         if self.in_maint() {

@@ -23,12 +23,12 @@ use crate::topology::Topology;
     "Binding [{at}] for frontend {frontend}: protocol {protocol}: cannot bind {what} ({reason}) for [{address}]."
 )]
 pub struct BindError {
-    at: String,
-    frontend: String,
+    at: Box<str>,
+    frontend: Box<str>,
     protocol: &'static str,
     what: &'static str,
-    reason: String,
-    address: String,
+    reason: Box<str>,
+    address: Box<str>,
     /// Whether another process holds the address: trying again may succeed.
     pub in_use: bool,
 }
@@ -104,12 +104,12 @@ fn explain(frontend: &str, at: &Location, address: &BindAddress, error: &io::Err
         BindAddress::Fd(fd) => ("tcpv4", "socket", format!("fd@{fd}")),
     };
     BindError {
-        at: at.to_string(),
-        frontend: frontend.to_owned(),
+        at: at.to_string().into(),
+        frontend: frontend.into(),
         protocol,
         what,
-        reason: reason(error),
-        address,
+        reason: reason(error).into(),
+        address: address.into(),
         in_use: error.kind() == io::ErrorKind::AddrInUse,
     }
 }

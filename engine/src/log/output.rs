@@ -107,7 +107,7 @@ impl Output {
         socket.send_to(&self.frame, to).map(drop)
     }
 
-    fn write_line(&mut self, mut out: impl std::io::Write) -> std::io::Result<()> {
+    fn write_line(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
         out.write_all(&self.frame)?;
         out.flush()
     }

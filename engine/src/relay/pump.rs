@@ -98,9 +98,8 @@ fn copy(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usize, Br
         source.readable = false;
     }
     let bytes = &tools.scratch[..read];
-    let sent = match send_some(sink, bytes) {
-        Ok(sent) => sent,
-        Err(_) => return Err(Broken::Sink),
+    let Ok(sent) = send_some(sink, bytes) else {
+        return Err(Broken::Sink);
     };
     if sent > 0 {
         sink.last = tools.now;

@@ -211,6 +211,50 @@ impl World {
         }
         self.serving.push(grant);
     }
+
+    fn arrival(
+        &mut self,
+        slots: &mut Slots,
+        limits: &[Limits],
+        (want, ticket): (Want, Ticket),
+        context: &str,
+    ) {
+        match (slots.acquire(want, ticket), want) {
+            (Answer::Granted(server), _) => self.serving.push(Grant { ticket, server }),
+            (Answer::Queued { server: ahead, .. }, Want::Server(server)) => {
+                assert_eq!(ahead as usize, self.own[server].len(), "{context}");
+                self.own[server].push_back(ticket);
+            }
+            (Answer::Queued { backend: ahead, .. }, Want::Any) => {
+                assert_eq!(ahead as usize, self.any.len(), "{context}");
+                self.any.push_back(ticket);
+            }
+            (Answer::QueueFull, Want::Server(server)) => {
+                let most = limits[server].maxqueue as usize;
+                assert!(most > 0 && self.own[server].len() >= most, "{context}");
+            }
+            (Answer::QueueFull, Want::Any) => panic!("{context}: no such queue"),
+        }
+    }
+
+    fn agrees_with(&self, slots: &Slots, limits: &[Limits], context: &str) {
+        for (server, limits) in limits.iter().enumerate() {
+            let served = self
+                .serving
+                .iter()
+                .filter(|grant| grant.server == server)
+                .count() as u32;
+            assert_eq!(slots.served(server), served, "{context}");
+            assert!(limits.maxconn == 0 || served <= limits.maxconn, "{context}");
+            assert_eq!(
+                slots.depth(server).now as usize,
+                self.own[server].len(),
+                "{context}"
+            );
+        }
+        let waiting = self.any.len() + self.own.iter().map(VecDeque::len).sum::<usize>();
+        assert_eq!(slots.waiting() as usize, waiting, "{context}");
+    }
 }
 
 fn simulate(seed: u64) {
@@ -239,22 +283,7 @@ fn simulate(seed: u64) {
                 } else {
                     Want::Any
                 };
-                match (slots.acquire(want, ticket), want) {
-                    (Answer::Granted(server), _) => world.serving.push(Grant { ticket, server }),
-                    (Answer::Queued { server: ahead, .. }, Want::Server(server)) => {
-                        assert_eq!(ahead as usize, world.own[server].len(), "{context}");
-                        world.own[server].push_back(ticket);
-                    }
-                    (Answer::Queued { backend: ahead, .. }, Want::Any) => {
-                        assert_eq!(ahead as usize, world.any.len(), "{context}");
-                        world.any.push_back(ticket);
-                    }
-                    (Answer::QueueFull, Want::Server(server)) => {
-                        let most = limits[server].maxqueue as usize;
-                        assert!(most > 0 && world.own[server].len() >= most, "{context}");
-                    }
-                    (Answer::QueueFull, Want::Any) => panic!("{context}: no such queue"),
-                }
+                world.arrival(&mut slots, &limits, (want, ticket), &context);
             }
             5..8 if !world.serving.is_empty() => {
                 let ended = world
@@ -295,21 +324,6 @@ fn simulate(seed: u64) {
                 }
             }
         }
-        for (server, limits) in limits.iter().enumerate() {
-            let served = world
-                .serving
-                .iter()
-                .filter(|grant| grant.server == server)
-                .count() as u32;
-            assert_eq!(slots.served(server), served, "{context}");
-            assert!(limits.maxconn == 0 || served <= limits.maxconn, "{context}");
-            assert_eq!(
-                slots.depth(server).now as usize,
-                world.own[server].len(),
-                "{context}"
-            );
-        }
-        let waiting = world.any.len() + world.own.iter().map(VecDeque::len).sum::<usize>();
-        assert_eq!(slots.waiting() as usize, waiting, "{context}");
+        world.agrees_with(&slots, &limits, &context);
     }
 }
