@@ -201,7 +201,7 @@ mod tests {
             ("algo", 76),
             ("agg_check_status", 102),
             ("srid", 103),
-            ("resbout", 116),
+            ("resbout", 117),
         ] {
             assert_eq!(at(name), Some(place), "{name}");
         }
