@@ -1,0 +1,161 @@
+"""The programs that are compared: their configurations, their processes.
+
+All of them run at the same time, each on ports of its own, in front of the same two sinks. HAProxy
+and Posthouse read one and the same configuration.
+"""
+
+import dataclasses
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGES = {
+    "haproxy": "haproxy",
+    "nginx": "nginx libnginx-mod-stream",
+    "smtp-source": "postfix",
+    "smtp-sink": "postfix",
+    "strace": "strace",
+}
+NGINX_STREAM = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+
+@dataclasses.dataclass
+class Ports:
+    """Where sessions (`mail`) and everything else (`bulk`) go in."""
+
+    mail: int
+    bulk: int
+
+
+@dataclasses.dataclass
+class Contender:
+    name: str
+    ports: Ports
+    process: subprocess.Popen | None = None
+
+    def pids(self):
+        """The process and its children: nginx and a master have workers."""
+        if self.process is None:
+            return []
+        found = [self.process.pid]
+        for pid in found:
+            for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                found += [int(child) for child in task.read_text().split()]
+        return found
+
+
+def need(program):
+    """The path of a program, or the end, with the package that has it."""
+    path = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if path is None:
+        raise SystemExit(f"bench: {program} is missing: apt-get install {PACKAGES[program]}")
+    return path
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port, seconds=10):
+    """Until somebody accepts there."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"bench: nothing answers on port {port}")
+
+
+def haproxy_config(ports, sinks, syslog):
+    proxies = "".join(
+        f"""
+listen {name}
+    bind 127.0.0.1:{port}
+    stick-table type ip size 100k expire 30m
+    stick on src
+    option tcp-check
+    tcp-check expect rstring ^220
+    server one 127.0.0.1:{sink} check inter 2s
+"""
+        for name, port, sink in [
+            ("mail", ports.mail, sinks.mail),
+            ("bulk", ports.bulk, sinks.bulk),
+        ]
+    )
+    return f"""
+global
+    maxconn 9000
+    nbthread 2
+    log 127.0.0.1:{syslog} local0
+
+defaults
+    mode tcp
+    log global
+    option tcplog
+    balance roundrobin
+    timeout connect 5s
+    timeout client 5m
+    timeout server 5m
+{proxies}"""
+
+
+def nginx_config(ports, sinks, syslog, directory):
+    servers = "".join(
+        f"    server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{sink}; }}\n"
+        for port, sink in [(ports.mail, sinks.mail), (ports.bulk, sinks.bulk)]
+    )
+    return f"""
+load_module {NGINX_STREAM};
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.error crit;
+worker_processes 2;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 10000; }}
+stream {{
+    log_format session '$remote_addr:$remote_port [$time_local] $upstream_addr $upstream_connect_time '
+                       '$session_time $bytes_sent $status';
+    access_log syslog:server=127.0.0.1:{syslog} session;
+{servers}}}
+"""
+
+
+def start(name, sinks, syslog, directory):
+    """Starts one; `direct` is the sinks themselves."""
+    if name == "direct":
+        return Contender(name, sinks)
+    ports = Ports(free_port(), free_port())
+    path = pathlib.Path(directory) / f"{name}.cfg"
+    if name == "nginx":
+        if not NGINX_STREAM.exists():
+            raise SystemExit(f"bench: {NGINX_STREAM} is missing: apt-get install {PACKAGES['nginx']}")
+        path.write_text(nginx_config(ports, sinks, syslog, directory))
+        command = [need("nginx"), "-c", path, "-p", directory, "-e", f"{directory}/nginx.error"]
+    else:
+        path.write_text(haproxy_config(ports, sinks, syslog))
+        program = need("haproxy") if name == "haproxy" else ROOT / "target/release/posthouse"
+        command = [program, "-db", "-f", path]
+    with open(f"{directory}/{name}.log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    contender = Contender(name, ports, process)
+    wait_for(ports.mail)
+    wait_for(ports.bulk)
+    return contender
+
+
+def stop(process):
+    """Ends a process we started."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
