@@ -131,13 +131,24 @@ impl LogSink {
     }
 }
 
+/// How long the log thread lets lines gather after it has written some. Waking it costs a worker more
+/// than a line does; while it rests, sending is only a push.
+const GATHER: Duration = Duration::from_millis(5);
+
 fn drain(batches: &Receiver<Batch>, quiet: bool) {
     let mut output = output::Output::new(Clock::get(), quiet);
-    while let Ok(batch) = batches.recv() {
-        match batch {
-            Batch::Lines(lines) => lines.iter().for_each(|line| output.write(line)),
-            Batch::Flush(done) => drop(done.try_send(())),
+    let mut write = |batch| match batch {
+        Batch::Lines(lines) => {
+            let lines: Vec<Line> = lines;
+            lines.iter().for_each(|line| output.write(line));
         }
+        Batch::Flush(done) => drop(done.try_send(())),
+    };
+    while let Ok(batch) = batches.recv() {
+        write(batch);
+        #[allow(clippy::disallowed_methods, reason = "no session lives on this thread")]
+        std::thread::sleep(GATHER);
+        batches.try_iter().for_each(&mut write);
     }
 }
 
