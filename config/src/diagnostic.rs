@@ -12,6 +12,9 @@ use crate::model::Location;
 /// Errors after which the loader gives up, as HAProxy does.
 const MAX_ERRORS: usize = 50;
 
+/// The code of [`Fault::no_effect`].
+const NO_EFFECT: &str = "no-effect";
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -61,6 +64,11 @@ impl Diagnostic {
             let marked = source.line.get(source.span.clone()).unwrap_or("");
             let indent = " ".repeat(before.chars().count());
             let carets = "^".repeat(marked.chars().count().max(1));
+            // What is judged when all is read does not begin with its place.
+            let named = |at: &&Location| !self.text.contains(&at.to_string());
+            if let Some(at) = self.location.as_ref().filter(named) {
+                let _ = write!(out, "\n   | [{at}]");
+            }
             let _ = write!(out, "\n   | {}\n   | {indent}{carets}", line.trim_end());
         }
         if let Some(help) = &self.help {
@@ -138,6 +146,14 @@ impl Fault {
         self
     }
 
+    /// A keyword that is taken and changes nothing.
+    pub(crate) fn no_effect(keyword: &str) -> Self {
+        Self {
+            severity: Severity::Notice,
+            ..Self::new(NO_EFFECT, keyword)
+        }
+    }
+
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -165,6 +181,8 @@ pub(crate) enum Shape {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Keywords that were read and change nothing, each with its first place: told together.
+    pub(crate) without_effect: Vec<(String, Location)>,
     alerts: usize,
 }
 
@@ -191,6 +209,16 @@ impl Report {
     /// Files `fault`, which is about a word of the line `spot` is in (else about `spot` itself).
     pub(crate) fn fault(&mut self, spot: &Spot, fault: Fault) {
         let at = &spot.line.at;
+        if fault.code == NO_EFFECT {
+            if !self
+                .without_effect
+                .iter()
+                .any(|(name, _)| *name == fault.text)
+            {
+                self.without_effect.push((fault.text, at.clone()));
+            }
+            return;
+        }
         let text = match fault.shape {
             Shape::Keyword => format!("config : parsing [{at}] : {}", fault.text),
             Shape::Line => format!("config : parsing [{at}]: {}", fault.text),

@@ -67,7 +67,7 @@ pub(crate) type Parse<T> = fn(&mut Args<'_>, &mut T) -> Result<(), Fault>;
 pub(crate) enum Status<T> {
     /// Does what it says.
     Supported(Parse<T>),
-    /// Read, and without effect, as in HAProxy's `mode tcp`.
+    /// Read, and without effect, which is told once.
     Ignored,
     /// Never taken.
     Refused {
@@ -198,7 +198,10 @@ pub(crate) fn follow<T>(row: &Keyword<T>, args: &mut Args<'_>, to: &mut T) -> Re
             args.check_count(row.args)?;
             parse(args, to)
         }
-        Status::Ignored => Ok(()),
+        Status::Ignored => {
+            args.warn(Fault::no_effect(row.name));
+            Ok(())
+        }
         Status::Refused { why, instead } => {
             let fault = Fault::new("refused", why);
             Err(if instead.is_empty() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::{Diagnostic, Report, Severity};
 use crate::env::{Env, Lookup};
 use crate::keyword::address::Resolver;
-use crate::model::Model;
+use crate::model::{Location, Model};
 use crate::resolve::resolve;
 use crate::section::Reader;
 
@@ -75,7 +75,9 @@ pub fn load_sources(sources: &[Source], variables: Lookup<'_>, resolver: Resolve
     let mut report = reader.report;
     let model = resolve(reader.draft, &resolver, &mut report);
     let failed = report.failed();
+    let without_effect = without_effect(&report.without_effect);
     let mut diagnostics = report.diagnostics;
+    diagnostics.extend(without_effect);
     if failed {
         for name in files {
             diagnostics.push(Diagnostic {
@@ -92,6 +94,22 @@ pub fn load_sources(sources: &[Source], variables: Lookup<'_>, resolver: Resolve
         model: (!failed).then_some(model),
         diagnostics,
     }
+}
+
+/// One notice for all keywords that change nothing: a configuration made for the web has dozens.
+fn without_effect(keywords: &[(String, Location)]) -> Option<Diagnostic> {
+    let list: Vec<_> = keywords
+        .iter()
+        .map(|(name, at)| format!("'{name}' [{at}]"))
+        .collect();
+    (!list.is_empty()).then(|| Diagnostic {
+        severity: Severity::Notice,
+        code: "no-effect",
+        location: None,
+        source: None,
+        text: format!("config : without effect in Posthouse: {}.", list.join(", ")),
+        help: None,
+    })
 }
 
 /// Names are asked for once, however many servers have them.

@@ -87,8 +87,6 @@ pub struct Global {
     pub unix_bind: UnixPermissions,
     /// `tune.bufsize` in bytes: bounds what a check reads. HAProxy's default is 16384.
     pub bufsize: usize,
-    /// `tune.maxaccept`.
-    pub maxaccept: Option<u32>,
     /// `nosplice`.
     pub nosplice: bool,
     /// `noreuseport`.
@@ -269,10 +267,6 @@ pub struct Front {
     pub log_separate_errors: bool,
     /// `option clitcpka` (or `tcpka`) and its settings.
     pub keepalive: Option<Keepalive>,
-    /// `option socket-stats`.
-    pub socket_stats: bool,
-    /// `option nolinger`.
-    pub nolinger: bool,
 }
 
 /// Which line a session's end is told with.
@@ -321,14 +315,10 @@ pub struct Bind {
     pub transparent: bool,
     /// `v4v6` / `v6only`; `None` is the kernel's choice for `::`, and v6 only as in HAProxy's default.
     pub v6: Option<V6>,
-    /// `defer-accept`.
-    pub defer_accept: bool,
     /// `mss`.
     pub mss: Option<u32>,
     /// `tcp-ut`.
     pub tcp_ut: Option<Duration>,
-    /// `tfo`.
-    pub tfo: bool,
     /// Permissions of a unix socket.
     pub permissions: UnixPermissions,
 }
@@ -382,14 +372,10 @@ pub struct Back {
     pub allbackups: bool,
     /// `option persist`.
     pub persist: bool,
-    /// `option abortonclose`.
-    pub abortonclose: bool,
     /// `option log-health-checks`.
     pub log_health_checks: bool,
     /// `option srvtcpka` (or `tcpka`) and its settings.
     pub keepalive: Option<Keepalive>,
-    /// `option nolinger`.
-    pub nolinger: bool,
     /// What `check` on a server runs.
     pub check: Arc<wire::check::Script>,
     /// `stick on|match|store-request`, in order.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wire::check::{Kind, Script};
 
-use crate::diagnostic::{At, Diagnostic, Fault, Report, Severity, Shape, Spot};
+use crate::diagnostic::{At, Fault, Report, Shape, Spot};
 use crate::draft::{
     BindDraft, CheckOption, Draft, HttpKind, InitAddr, LogLine, Mode, ProxyDraft, ServerDraft,
 };
@@ -453,35 +453,31 @@ fn script(draft: &ProxyDraft, report: &mut Report) -> Script {
 /// HAProxy's advice about timeouts that are not set, in one block per proxy.
 fn warn_of_missing_timeouts(draft: &ProxyDraft, report: &mut Report) {
     let settings = &draft.settings;
-    let set = [
-        (
-            draft.takes_connections() && !settings.binds.is_empty(),
-            settings.front.timeout_client.is_some(),
-        ),
-        (
-            draft.has_servers() && !settings.servers.is_empty(),
-            settings.back.timeout_connect.is_some(),
-        ),
-        (
-            draft.has_servers() && !settings.servers.is_empty(),
-            settings.back.timeout_server.is_some(),
-        ),
-    ];
-    if settings.disabled || set.iter().all(|(needed, there)| !needed || *there) {
+    let listens = draft.takes_connections() && !settings.binds.is_empty();
+    let serves = draft.has_servers() && !settings.servers.is_empty();
+    let missing: Vec<_> = [
+        (listens, settings.front.timeout_client, "timeout client"),
+        (serves, settings.back.timeout_connect, "timeout connect"),
+        (serves, settings.back.timeout_server, "timeout server"),
+    ]
+    .into_iter()
+    .filter(|(needed, time, _)| *needed && time.is_none())
+    .map(|(.., name)| format!("'{name}'"))
+    .collect();
+    if settings.disabled || missing.is_empty() {
         return;
     }
-    let kind = draft.kind_name();
-    report.push(Diagnostic {
-        severity: Severity::Warning,
-        code: "missing-timeouts",
-        location: Some(draft.name.spot.at()),
-        source: None,
-        text: format!(
-            "missing timeouts for {kind} '{}'.\n   | While not properly invalid, you will certainly encounter various problems\n   | with such a configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.",
-            draft.name.value
-        ),
-        help: None,
-    });
+    let text = format!(
+        "missing timeouts for {} '{}'.",
+        draft.kind_name(),
+        draft.name.value
+    );
+    let help = format!(
+        "a peer that hangs is waited for without end; set {}",
+        missing.join(", ")
+    );
+    let fault = Fault::warning("missing-timeouts", text).shape(Shape::Whole);
+    report.fault(&draft.name.spot, fault.help(help));
 }
 
 /// The place of a proxy's name.

@@ -1,9 +1,10 @@
 //! From words to drafts: sections, conditions, and the row of each keyword.
 
+mod blocks;
+
 use std::sync::Arc;
 
-use crate::condition;
-use crate::diagnostic::{At, Diagnostic, Fault, Line, Report, Severity, Shape, Spot};
+use crate::diagnostic::{At, Fault, Line, Report, Shape, Spot};
 use crate::draft::{Draft, ProxyDraft, Settings, check_name};
 use crate::env::Env;
 use crate::keyword::address::Resolver;
@@ -13,6 +14,7 @@ use crate::keyword::{
 };
 use crate::lexer::{self, Word};
 use crate::model::{Location, ProxyKind};
+use blocks::Blocks;
 
 /// Every table of proxies.
 pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
@@ -42,17 +44,6 @@ enum Place {
     Skipped,
 }
 
-/// A `.if` block.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    /// Whether its lines are read now.
-    active: bool,
-    /// Whether one of its branches was.
-    done: bool,
-    /// Whether the lines around it are read.
-    outer: bool,
-}
-
 /// Reads files one after the other.
 pub(crate) struct Reader<'a> {
     pub(crate) draft: Draft,
@@ -61,7 +52,7 @@ pub(crate) struct Reader<'a> {
     resolver: Resolver<'a>,
     defaults: Vec<(Option<String>, Settings)>,
     place: Place,
-    blocks: Vec<Block>,
+    blocks: Blocks,
 }
 
 impl<'a> Reader<'a> {
@@ -73,14 +64,14 @@ impl<'a> Reader<'a> {
             resolver,
             defaults: Vec::new(),
             place: Place::Nowhere,
-            blocks: Vec::new(),
+            blocks: Blocks::default(),
         }
     }
 
     /// Reads a file. A section ends with it.
     pub(crate) fn file(&mut self, name: &str, text: &[u8]) {
         self.place = Place::Nowhere;
-        self.blocks.clear();
+        self.blocks = Blocks::default();
         let name: Arc<str> = name.into();
         for ((text, whole), number) in lexer::lines(text).zip(1..) {
             if self.report.full() {
@@ -110,20 +101,16 @@ impl<'a> Reader<'a> {
                 self.report.fault(&spot, fault);
             }
         }
-        if !self.blocks.is_empty() {
-            self.report.push(Diagnostic {
-                severity: Severity::Alert,
-                code: "open-block",
-                location: None,
-                source: None,
-                text: format!("config : {name}: an '.if' is not closed."),
-                help: Some("end it with '.endif'".into()),
-            });
+        if let Some(spot) = self.blocks.unclosed() {
+            let fault = Fault::new("open-block", "this '.if' is not closed")
+                .shape(Shape::Line)
+                .help("end it with '.endif' in the same file");
+            self.report.fault(&spot, fault);
         }
     }
 
     fn line(&mut self, text: &[u8], line: &Arc<Line>) {
-        let active = self.blocks.last().is_none_or(|block| block.active);
+        let active = self.blocks.active();
         let trimmed = text.trim_ascii_start();
         let directive = trimmed.starts_with(b".");
         if !active && !directive {
@@ -152,91 +139,14 @@ impl<'a> Reader<'a> {
             span: first.span.clone(),
         };
         let done = if directive {
-            self.directive(&words, active)
+            self.blocks
+                .directive(&words, &spot, &|name| self.env.get(name))
         } else {
             self.statement(&words, line)
         };
         if let Err(fault) = done {
             self.report.fault(&spot, fault);
         }
-    }
-
-    /// `.if` and its kin, `.notice` and its.
-    fn directive(&mut self, words: &[Word], active: bool) -> Result<(), Fault> {
-        let line = |code, text: &str| Fault::new(code, text.to_owned()).shape(Shape::Line);
-        let rest = words[1..]
-            .iter()
-            .map(|word| word.text.as_str())
-            .collect::<Vec<_>>()
-            .join(" ");
-        let nothing_to = || {
-            line("stray-block", "there is no '.if' before this").help("remove it, or add the '.if'")
-        };
-        match words[0].text.as_str() {
-            ".if" => {
-                let value = active && self.judge(&rest)?;
-                self.blocks.push(Block {
-                    active: value,
-                    done: value,
-                    outer: active,
-                });
-            }
-            ".elif" => {
-                let block = *self.blocks.last().ok_or_else(nothing_to)?;
-                let value = block.outer && !block.done && self.judge(&rest)?;
-                if let Some(block) = self.blocks.last_mut() {
-                    block.active = value;
-                    block.done |= value;
-                }
-            }
-            ".else" => {
-                let block = self.blocks.last_mut().ok_or_else(nothing_to)?;
-                block.active = block.outer && !block.done;
-                block.done = true;
-            }
-            ".endif" => drop(self.blocks.pop().ok_or_else(nothing_to)?),
-            _ if !active => {}
-            ".alert" => return Err(line("alert", &format!("'{rest}'"))),
-            ".warning" => {
-                return Err(Fault {
-                    severity: Severity::Warning,
-                    ..line("warning", &format!("'{rest}'"))
-                });
-            }
-            ".notice" => {
-                return Err(Fault {
-                    severity: Severity::Notice,
-                    ..line("notice", &format!("'{rest}'"))
-                });
-            }
-            ".diag" => {
-                return Err(Fault {
-                    severity: Severity::Diag,
-                    ..line("diag", &format!("'{rest}'"))
-                });
-            }
-            other => {
-                let known = [
-                    ".if", ".elif", ".else", ".endif", ".alert", ".warning", ".notice", ".diag",
-                ];
-                let hint = suggest::hint(other, known.into_iter());
-                return Err(line(
-                    "unknown-directive",
-                    &format!("unknown directive '{other}'{hint}"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn judge(&self, condition: &str) -> Result<bool, Fault> {
-        condition::evaluate(condition, &|name| self.env.get(name)).map_err(|why| {
-            Fault::new(
-                "bad-condition",
-                format!("failed to evaluate condition '{condition}': {why}"),
-            )
-            .shape(Shape::Line)
-        })
     }
 
     fn statement(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
@@ -389,7 +299,7 @@ impl<'a> Reader<'a> {
                 let names = self.defaults.iter().filter_map(|(name, _)| name.as_deref());
                 let hint = suggest::hint(&word.text, names);
                 let text = format!(
-                    "unknown defaults section '{}' referenced as default section of '{kind}'{hint}.",
+                    "unknown defaults section '{}' referenced as default section of '{kind}'{hint}",
                     word.text
                 );
                 Some(named.ok_or_else(|| Fault::new("unknown-defaults", text).on(&word.span))?)
@@ -408,7 +318,7 @@ impl<'a> Reader<'a> {
         let Some((row, count)) = keyword::find(&[global::ROWS], words) else {
             let name = words.first().map_or("", |word| word.text.as_str());
             if global::is_foreign_tuning(name) {
-                return Ok(());
+                return Err(Fault::no_effect(name));
             }
             let hint = suggest::hint(name, global::ROWS.iter().map(|row| row.name));
             let elsewhere = belongs(PROXY_TABLES, words);
@@ -522,7 +432,7 @@ fn unknown(words: &[Word], kind: &str, own: Sections) -> Fault {
     if let (false, Some(second)) = (members.is_empty(), words.get(1)) {
         let hint = suggest::hint(&second.text, members.into_iter());
         let text = match name {
-            "option" => format!("unknown option '{}'{hint}.", second.text),
+            "option" => format!("unknown option '{}'{hint}", second.text),
             _ => format!(
                 "unknown keyword '{name} {}' in '{kind}' section{hint}",
                 second.text
@@ -545,7 +455,8 @@ fn unknown(words: &[Word], kind: &str, own: Sections) -> Fault {
     }
 }
 
-/// In a section that has no use for it a keyword is told and ignored, as HAProxy does; in `defaults` it is an error.
+/// In a section that has no use for it a keyword is told and ignored, as HAProxy does; in `defaults` it is an
+/// error, and so is a server in a frontend.
 fn misplaced<T>(row: &Keyword<T>, own: Sections, kind: &str, name: &str) -> Result<(), Fault> {
     if own == DEFAULTS {
         let text = format!("'{}' not allowed in 'defaults' section.", row.name);
@@ -556,12 +467,17 @@ fn misplaced<T>(row: &Keyword<T>, own: Sections, kind: &str, name: &str) -> Resu
     } else {
         "backend"
     };
-    let text = format!(
-        "'{}' ignored because {kind} '{name}' has no {lacks} capability.",
-        row.name
-    );
+    let because = format!("because {kind} '{name}' has no {lacks} capability.");
+    // A server that nobody uses is more than a slip.
+    if SERVER_LINES.contains(&row.name) {
+        let text = format!("'{}' not allowed {because}", row.name);
+        return Err(Fault::new("misplaced-keyword", text).help("move it into a backend or listen"));
+    }
+    let text = format!("'{}' ignored {because}", row.name);
     Err(Fault::warning("misplaced-keyword", text))
 }
+
+const SERVER_LINES: &[&str] = &["server", "default-server", "server-template"];
 
 impl Fault {
     /// With the keyword's own place, where none of its words is meant in particular.

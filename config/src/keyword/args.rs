@@ -153,7 +153,11 @@ impl<'a> Args<'a> {
             "'{}' cannot handle unexpected argument '{}'.",
             self.keyword, word.text
         );
-        Fault::new("unexpected-argument", text).on(&word.span)
+        let fault = Fault::new("unexpected-argument", text).on(&word.span);
+        if self.syntax.is_empty() {
+            return fault.help("remove it, and what follows");
+        }
+        fault.help(format!("it takes {}", self.syntax))
     }
 
     /// A whole number in a range that `T` and `range` allow.

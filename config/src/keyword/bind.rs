@@ -110,9 +110,8 @@ fn level(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
     Ok(())
 }
 
-fn defer_accept(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
+fn defer_accept(args: &mut Args<'_>, _: &mut BindDraft) -> Result<(), Fault> {
     let text = "'defer-accept' keeps clients of a mail server waiting, because the server speaks first; it is not applied.";
     args.warn(Fault::warning("defer-accept", text).help("remove it"));
-    draft.bind.defer_accept = true;
     Ok(())
 }

@@ -87,11 +87,9 @@ fn connect(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
         .filter(|_| own)
         .any(|rule| matches!(rule.value, Rule::Connect(_)));
     if own && !settings.rules.is_empty() && !connects {
-        let text = "first step MUST also be a 'connect', optionnaly preceded by a 'set-var', an 'unset-var' or a 'comment' when there is a 'connect' step in the tcp-check ruleset.";
-        return Err(Fault::new(
-            "late-connect",
-            text.replace("optionnaly", "optionally"),
-        ));
+        let text = "where a check connects by itself, 'connect' must be its first step";
+        let help = "move it up; only comments may stand before it";
+        return Err(Fault::new("late-connect", text).help(help));
     }
     push(args, settings, Rule::Connect(rule));
     Ok(())
@@ -264,6 +262,6 @@ fn unknown(args: &Args<'_>, word: &str) -> Fault {
     let hint = super::suggest::hint(word, known.into_iter());
     Fault::new(
         "unknown-option",
-        format!("'{}' : unknown argument '{word}'{hint}.", args.keyword),
+        format!("'{}' : unknown argument '{word}'{hint}", args.keyword),
     )
 }

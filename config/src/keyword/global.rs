@@ -11,7 +11,7 @@ use crate::model::{Owner, StatsSocket};
 
 type Row = Keyword<GlobalDraft>;
 
-const NO_TUNING: &str = "has no effect in Posthouse";
+const NO_TUNING: &str = "Has no effect in Posthouse.";
 
 /// Keywords of `global`.
 #[rustfmt::skip]
@@ -44,7 +44,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("maxsessrate", GLOBAL, "Sessions per second of the whole process."),
     Row::new("unix-bind", GLOBAL, "[mode|user|group|uid|gid <value>]...", (1, super::ANY), unix_bind, "Owner and mode of `bind`'s unix sockets where the line does not say."),
     Row::new("tune.bufsize", GLOBAL, "<bytes>", (1, 1), |a, g| set(&mut g.model.bufsize, a.number(1024..=1 << 24)), "Bytes a check reads of an answer at most; default 16384."),
-    Row::new("tune.maxaccept", GLOBAL, "<number>", (1, 1), |a, g| set(&mut g.model.maxaccept, a.number(-1..=65_535).map(|n: i32| u32::try_from(n).ok())), "Connections accepted in a row."),
+    Row::ignored("tune.maxaccept", GLOBAL, "Connections accepted in a row."),
     Row::new("nosplice", GLOBAL, "", (0, 0), |_, g| set(&mut g.model.nosplice, Ok(true)), "Copy bytes instead of splicing them."),
     Row::new("noreuseport", GLOBAL, "", (0, 0), |_, g| set(&mut g.model.noreuseport, Ok(true)), "One listening socket for all threads."),
     Row::new("setenv", GLOBAL, "<name> <value>", (2, 2), |a, g| { let change = Change::Set(a.text()?, a.text()?); g.changes.push(change); Ok(()) }, "Set an environment variable for the lines that follow."),
@@ -67,7 +67,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::ignored("set-dumpable", GLOBAL, NO_TUNING),
     Row::ignored("fd-hard-limit", GLOBAL, NO_TUNING),
     Row::ignored("localpeer", GLOBAL, "The name of this peer; there are no peers yet."),
-    Row::ignored("default-path", GLOBAL, "Where relative paths begin; paths are taken as they are."),
+    Row::not_yet("default-path", GLOBAL, "Where relative paths begin."),
     Row::ignored("ca-base", GLOBAL, "Where certificates of authorities are; there is no TLS yet."),
     Row::ignored("crt-base", GLOBAL, "Where certificates are; there is no TLS yet."),
     Row::ignored("ssl-server-verify", GLOBAL, "There is no TLS yet."),

@@ -144,7 +144,7 @@ fn balance(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
                 "random",
             ];
             let hint = super::suggest::hint(other, known.into_iter());
-            let text = format!("balance : unknown algorithm '{other}'{hint}.");
+            let text = format!("balance : unknown algorithm '{other}'{hint}");
             return Err(Fault::new("bad-choice", text).on(&word.span));
         }
     };

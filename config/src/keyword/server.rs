@@ -126,9 +126,8 @@ fn needs_both() -> Fault {
 
 /// `default-server [options]`: adds to what was said before.
 pub(crate) fn default_server(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
-    let shape = Shape::Server("default-server".into());
     follow_options(ROWS, DEFAULT_SERVER, args, &mut settings.default_server)
-        .map_err(|fault| fault.shape(shape))
+        .map_err(|fault| fault.shape(Shape::ServerLine))
 }
 
 fn positive(args: &mut Args<'_>) -> Result<std::time::Duration, Fault> {

@@ -85,7 +85,7 @@ fn table(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             other => {
                 let known = ["type", "size", "expire", "nopurge", "srvkey", "store"];
                 let hint = super::suggest::hint(other, known.into_iter());
-                let text = format!("'stick-table': unknown argument '{other}'{hint}.");
+                let text = format!("'stick-table': unknown argument '{other}'{hint}");
                 return Err(Fault::new("unknown-option", text).on(&word.span));
             }
         }
@@ -140,7 +140,7 @@ fn store(args: &mut Args<'_>, to: &mut Vec<StoreType>) -> Result<(), Fault> {
                 format!("'stick-table store {name}' is not supported by Posthouse yet.")
             } else {
                 let hint = super::suggest::hint(name, TYPES.iter().map(|(name, _)| *name));
-                format!("'stick-table': unknown store option '{name}'{hint}.")
+                format!("'stick-table': unknown store option '{name}'{hint}")
             };
             return Err(fault(text));
         };
