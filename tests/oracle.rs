@@ -117,6 +117,7 @@ fn evening(program: Program) -> Result<Evening> {
     proxy.ask("set server be/s2 state drain")?;
     proxy.ask("set server be/s1 state maint")?;
     deliver(front, "on the spare")?;
+    proxy.output.wait_for(" fe be/s3 ")?;
     proxy.ask("set server be/s1 state ready")?;
     proxy.ask("set server be/s2 state ready")?;
     up("s1")?;
@@ -136,15 +137,31 @@ fn evening(program: Program) -> Result<Evening> {
             .stat("fe", "FRONTEND", "scur")
             .is_ok_and(|now| now == "0")
     })?;
-    Ok(Evening {
-        states: states(&proxy.ask("show servers state")?),
-        statistics: statistics(&proxy.ask("show stat")?),
-        lines: proxy
-            .output
-            .lines()
+    let logged = || {
+        let lines = proxy.output.lines();
+        lines
             .iter()
             .filter_map(|line| normal(line))
-            .collect(),
+            .collect::<Vec<_>>()
+    };
+    testkit::wait_until("the last line is logged", || {
+        logged()
+            .last()
+            .is_some_and(|line| line.starts_with("Backup Server be/s3 is going DOWN"))
+    })?;
+    let mut state = String::new();
+    testkit::wait_until("no check is under way", || {
+        state = proxy.ask("show servers state").unwrap_or_default();
+        let checks = state
+            .lines()
+            .skip(2)
+            .filter_map(|row| row.split(' ').nth(13));
+        checks.clone().count() > 0 && checks.clone().all(|state| state != "7")
+    })?;
+    Ok(Evening {
+        states: states(&state),
+        statistics: statistics(&proxy.ask("show stat")?),
+        lines: logged(),
     })
 }
 

@@ -279,11 +279,12 @@ impl Health {
         self.check.result = None;
     }
 
-    /// A check has ended. One that was running when maintenance began is ignored.
+    /// A check has ended. Of one that was running when maintenance began only the result is kept.
     pub fn check(&mut self, outcome: Outcome, duration_ms: u64, now: u64) -> Vec<Change> {
         self.check.running = false;
         self.fast_once = false;
         if !self.check.enabled || self.in_maint() {
+            self.check.result = Some(outcome.status.verdict());
             return Vec::new();
         }
         self.judge(
