@@ -2,8 +2,10 @@
 
 mod article;
 mod checks;
+mod demo;
 mod ipv6;
 mod limits;
+mod listeners;
 mod logs;
 mod oracle;
 mod proxy_protocol;

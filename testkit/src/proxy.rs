@@ -81,7 +81,7 @@ impl Proxy {
     /// # Errors
     /// It does not start; its words are in the error.
     pub fn start(program: Program, configuration: &str) -> Result<Self> {
-        Self::launch(Command::new(program.path()?), configuration)
+        Self::start_by(Command::new(program.path()?), configuration)
     }
 
     /// The same on a host of the lab.
@@ -90,10 +90,14 @@ impl Proxy {
     /// It does not start; its words are in the error.
     pub fn start_on(lab: &Lab, host: Host, program: Program, configuration: &str) -> Result<Self> {
         let path = program.path()?;
-        Self::launch(lab.command(host, &path.to_string_lossy()), configuration)
+        Self::start_by(lab.command(host, &path.to_string_lossy()), configuration)
     }
 
-    fn launch(mut command: Command, configuration: &str) -> Result<Self> {
+    /// The same by a command of the caller's, which is given `-db -f <file>` at its end.
+    ///
+    /// # Errors
+    /// It does not start; its words are in the error.
+    pub fn start_by(mut command: Command, configuration: &str) -> Result<Self> {
         let directory = TempDir::with_prefix("posthouse-test-")?;
         let text = configuration.replace("@dir@", &directory.path().to_string_lossy());
         let file = directory.path().join("haproxy.cfg");
