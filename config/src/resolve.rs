@@ -17,6 +17,7 @@ use crate::model::{
 };
 
 mod http;
+mod timeouts;
 
 /// Builds the model. Complaints go to `report`; with errors among them the result is not to be used.
 pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report) -> Model {
@@ -122,7 +123,7 @@ impl Context<'_> {
         let back = draft
             .has_servers()
             .then(|| self.back(draft, tables, report));
-        warn_of_missing_timeouts(draft, report);
+        timeouts::warn_of_missing(draft, report);
         Proxy {
             at: draft.name.spot.at(),
             name: Arc::clone(&draft.name.value),
@@ -448,36 +449,6 @@ fn script(draft: &ProxyDraft, report: &mut Report) -> Script {
             Script::default()
         }
     }
-}
-
-/// HAProxy's advice about timeouts that are not set, in one block per proxy.
-fn warn_of_missing_timeouts(draft: &ProxyDraft, report: &mut Report) {
-    let settings = &draft.settings;
-    let listens = draft.takes_connections() && !settings.binds.is_empty();
-    let serves = draft.has_servers() && !settings.servers.is_empty();
-    let missing: Vec<_> = [
-        (listens, settings.front.timeout_client, "timeout client"),
-        (serves, settings.back.timeout_connect, "timeout connect"),
-        (serves, settings.back.timeout_server, "timeout server"),
-    ]
-    .into_iter()
-    .filter(|(needed, time, _)| *needed && time.is_none())
-    .map(|(.., name)| format!("'{name}'"))
-    .collect();
-    if settings.disabled || missing.is_empty() {
-        return;
-    }
-    let text = format!(
-        "missing timeouts for {} '{}'.",
-        draft.kind_name(),
-        draft.name.value
-    );
-    let help = format!(
-        "a peer that hangs is waited for without end; set {}",
-        missing.join(", ")
-    );
-    let fault = Fault::warning("missing-timeouts", text).shape(Shape::Whole);
-    report.fault(&draft.name.spot, fault.help(help));
 }
 
 /// The place of a proxy's name.

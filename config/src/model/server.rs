@@ -1,0 +1,111 @@
+//! `server` lines with `default-server` applied (CFG 5.2).
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Location;
+
+/// A `server` line with `default-server` applied (CFG 5.2).
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where it is written.
+    pub at: Location,
+    /// Its name.
+    pub name: Arc<str>,
+    /// `id`, else counted from 1 in the section.
+    pub id: u32,
+    /// Whether `id` was written.
+    pub id_forced: bool,
+    /// Where it is.
+    pub address: ServerAddress,
+    /// The host name it was written with, where it was one.
+    pub fqdn: Option<String>,
+    /// `check`.
+    pub check: bool,
+    /// `backup`.
+    pub backup: bool,
+    /// `disabled`.
+    pub disabled: bool,
+    /// `inter`, default 2 s.
+    pub inter: Duration,
+    /// `fastinter`; default `inter`.
+    pub fastinter: Option<Duration>,
+    /// `downinter`; default `inter`.
+    pub downinter: Option<Duration>,
+    /// `rise`, default 2.
+    pub rise: u32,
+    /// `fall`, default 3.
+    pub fall: u32,
+    /// `port`: where checks go.
+    pub check_port: Option<u16>,
+    /// `addr`: where checks go.
+    pub check_addr: Option<IpAddr>,
+    /// `weight`, 0 to 256, default 1.
+    pub weight: u32,
+    /// `maxconn`; 0 is no limit.
+    pub maxconn: u32,
+    /// `minconn`; 0 is `maxconn`.
+    pub minconn: u32,
+    /// `maxqueue`; 0 is no limit.
+    pub maxqueue: u32,
+    /// `send-proxy` / `send-proxy-v2`.
+    pub send_proxy: Option<ProxyVersion>,
+    /// The header checks send: follows `send_proxy` unless `port` or `addr` is set, and `check-send-proxy`.
+    pub check_send_proxy: Option<ProxyVersion>,
+    /// `on-marked-down shutdown-sessions`.
+    pub on_marked_down_shutdown: bool,
+    /// `on-marked-up shutdown-backup-sessions`.
+    pub on_marked_up_shutdown_backups: bool,
+    /// `observe layer4`.
+    pub observe_layer4: bool,
+    /// `error-limit`, default 10.
+    pub error_limit: u32,
+    /// `on-error`.
+    pub on_error: OnError,
+    /// `non-stick`.
+    pub non_stick: bool,
+    /// `slowstart`.
+    pub slowstart: Option<Duration>,
+    /// `tcp-ut`.
+    pub tcp_ut: Option<Duration>,
+    /// `source <address>`.
+    pub source: Option<SocketAddr>,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// An address and a port.
+    Ip(SocketAddr),
+    /// An address whose port is the client's destination port plus this.
+    IpRelative(IpAddr, i32),
+    /// A unix socket.
+    Unix(PathBuf),
+    /// An abstract unix socket.
+    Abstract(Vec<u8>),
+}
+
+/// The PROXY protocol's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// Text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+/// `on-error` (CFG 5.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// `fastinter`.
+    FastInter,
+    /// `fail-check`.
+    #[default]
+    FailCheck,
+    /// `sudden-death`.
+    SuddenDeath,
+    /// `mark-down`.
+    MarkDown,
+}

@@ -1,0 +1,150 @@
+//! What live traffic and operators do to a server: evidence, warming up, weights.
+
+use super::*;
+
+#[test]
+fn a_live_failure_hurries_the_checks_that_decide() {
+    let mut health = up();
+    assert_eq!(health.evidence(false, 1_000), [Change::CheckNow]);
+    assert!(health.evidence(false, 1_050).is_empty());
+    assert_eq!(health.next_interval(), 0);
+    for now in [1_001, 1_002] {
+        health.check(refused(), 0, now);
+        assert_eq!(health.next_interval(), 0);
+    }
+    assert_eq!(tell(&health.check(refused(), 0, 1_003)), [DOWN]);
+    assert_eq!(health.next_interval(), 5_000);
+    assert!(health.evidence(false, 2_000).is_empty());
+
+    let mut health = up();
+    health.evidence(false, 1_000);
+    health.check(passed(), 0, 1_001);
+    assert_eq!(
+        (health.next_interval(), health.status_text().as_str()),
+        (10_000, "UP")
+    );
+    assert!(health.evidence(false, 1_002).is_empty());
+    assert_eq!(health.evidence(false, 1_100), [Change::CheckNow]);
+}
+
+fn observed(on_error: OnError) -> Health {
+    let mut server = conf();
+    (server.observe_layer4, server.error_limit, server.on_error) = (true, 2, on_error);
+    let mut health = Health::new(&server, true, 0);
+    health.check(passed(), 0, 0);
+    health
+}
+
+#[test]
+fn errors_in_a_row_count_as_on_error_says() {
+    for (on_error, left) in [
+        (OnError::FastInter, 4),
+        (OnError::FailCheck, 3),
+        (OnError::SuddenDeath, 2),
+        (OnError::MarkDown, 0),
+    ] {
+        let mut health = observed(on_error);
+        health.evidence(false, 1);
+        health.evidence(true, 2);
+        health.evidence(false, 3);
+        assert_eq!(health.health(), 4, "{on_error:?}: a success in between");
+        let lines = tell(&health.evidence(false, 4));
+        assert_eq!(health.health(), left, "{on_error:?}");
+        if on_error == OnError::MarkDown {
+            assert_eq!(
+                lines,
+                [
+                    "<1>Server be/m1 is DOWN, reason: Health analyze, info: \"Detected 2 consecutive \
+                  errors, last one was: L4 unsuccessful connection\". 0 active and 1 backup servers \
+                  left. Running on backup. 0 sessions active, 0 requeued, 0 remaining in queue."
+                ]
+            );
+        }
+    }
+    // Sudden death leaves one failure; from there another is the end.
+    let mut health = observed(OnError::SuddenDeath);
+    for now in 0..2 {
+        health.evidence(false, now);
+    }
+    assert_eq!(health.status_text(), "UP 1/3");
+    health.check(refused(), 0, 3);
+    assert_eq!(health.status_text(), "DOWN");
+}
+
+#[test]
+fn a_passed_check_forgets_live_errors() {
+    let mut health = observed(OnError::MarkDown);
+    health.evidence(false, 1);
+    health.check(passed(), 0, 2);
+    health.evidence(false, 300);
+    assert_eq!(health.status_text(), "UP");
+}
+
+#[test]
+fn slowstart_gives_weight_step_by_step() {
+    let mut server = conf();
+    (server.slowstart, server.weight) = (Some(Duration::from_secs(100)), 10);
+    let mut health = Health::new(&server, true, 0);
+    assert_eq!(
+        (health.op(), health.effective_weight(0)),
+        (OpState::Running, 160)
+    );
+    health.set_health(Claim::Down, 1);
+    assert_eq!(health.effective_weight(1), 0);
+    health.check(passed(), 0, 1_000);
+    health.check(passed(), 0, 1_000);
+    assert_eq!(
+        (health.op(), health.warm_up_step()),
+        (OpState::Starting, Some(5_000))
+    );
+    assert_eq!(
+        (health.effective_weight(1_000), health.throttle(1_000)),
+        (10, Some(1))
+    );
+    assert_eq!(health.shown_weight(1_000), 1);
+    assert_eq!(health.tick(51_000), [Change::Weight]);
+    assert_eq!(
+        (health.effective_weight(51_000), health.throttle(51_000)),
+        (90, Some(50))
+    );
+    assert_eq!(health.tick(101_000), [Change::Weight]);
+    assert_eq!(
+        (health.op(), health.throttle(101_000)),
+        (OpState::Running, None)
+    );
+    assert_eq!(
+        (
+            health.effective_weight(101_000),
+            health.shown_weight(101_000)
+        ),
+        (160, 10)
+    );
+    assert!(health.tick(102_000).is_empty());
+    assert_eq!(health.last_change(), 1_000);
+}
+
+#[test]
+fn weights_are_numbers_or_shares_of_the_configured_one() {
+    let mut server = conf();
+    server.weight = 10;
+    let mut health = Health::new(&server, true, 0);
+    for (text, weight) in [
+        ("50%", 5),
+        ("1", 1),
+        ("0", 0),
+        ("256", 256),
+        ("150%", 15),
+        ("9999%", 256),
+    ] {
+        assert_eq!(health.set_weight(text), Ok(vec![Change::Weight]), "{text}");
+        assert_eq!((health.uweight(), health.iweight()), (weight, 10), "{text}");
+    }
+    assert_eq!(health.set_weight("256"), Ok(vec![]));
+    assert_eq!(health.set_weight("257"), Err(WeightError::Range));
+    assert_eq!(health.set_weight("x"), Err(WeightError::Invalid));
+    let mut health = Health::new(&server, false, 0);
+    assert_eq!(health.set_weight("50%"), Err(WeightError::Static));
+    assert_eq!(health.set_weight("0%"), Ok(vec![Change::Weight]));
+    assert_eq!(health.fraction(), "1/3 DRAIN");
+    assert_eq!(health.set_weight("100%"), Ok(vec![Change::Weight]));
+}
