@@ -137,6 +137,7 @@ fn serve(
     limits::raise(&mut model, flags.memory, report)?;
     identity.warn_of_root(report);
     let model = Arc::new(model);
+    let control = run::Control::prepare()?;
     let bound = handover::bind(flags, run::is_busy, || run::bind(&model))?;
     handover::release(flags);
     if let Some(path) = &model.global.pidfile {
@@ -151,7 +152,7 @@ fn serve(
             Ok(())
         }
     };
-    let end = run::run(bound, ready)?;
+    let end = control.run(bound, ready)?;
     notifier.stopping();
     Ok(end.exit_code(flags.master != Master::None))
 }

@@ -13,6 +13,7 @@ use anyhow::Context;
 use config::model::Model;
 use control::{Program, Sockets};
 use engine::{BindError, Bound, Level, Options, Plane};
+use tokio::runtime::{LocalOptions, LocalRuntime};
 
 use crate::signals::{self, Order, Orders};
 use crate::version;
@@ -64,32 +65,48 @@ pub(crate) fn is_busy(error: &BindError) -> bool {
     error.in_use
 }
 
-/// Starts everything, calls `ready`, and serves until the end.
-pub(crate) fn run(
-    listening: Listening,
-    ready: impl FnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<End> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())
-        .context("the control thread's runtime")?;
-    runtime.block_on(async {
-        // Before anything runs: a signal must not end the process by default any more.
-        let mut orders = Orders::listen().context("signals")?;
-        let plane = listening.plane.start().context("threads")?;
-        let program = Program {
-            version: version::FULL,
-            release_date: version::DATE,
-        };
-        listening
-            .control
-            .serve(&plane, program)
-            .context("stats socket")?;
-        ready()?;
-        let end = serve(&plane, &mut orders).await;
-        plane.quit();
-        Ok(end)
-    })
+/// The control thread, ready to hear signals.
+pub(crate) struct Control {
+    runtime: LocalRuntime,
+    orders: Orders,
+}
+
+impl Control {
+    /// Must come before anything can be seen of the process from outside: from then on somebody may send
+    /// a signal, and by default most of them end or stop a process.
+    pub(crate) fn prepare() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .context("the control thread's runtime")?;
+        let orders = runtime
+            .block_on(async { Orders::listen() })
+            .context("signals")?;
+        Ok(Self { runtime, orders })
+    }
+
+    /// Starts everything, calls `ready`, and serves until the end.
+    pub(crate) fn run(
+        mut self,
+        listening: Listening,
+        ready: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<End> {
+        self.runtime.block_on(async {
+            let plane = listening.plane.start().context("threads")?;
+            let program = Program {
+                version: version::FULL,
+                release_date: version::DATE,
+            };
+            listening
+                .control
+                .serve(&plane, program)
+                .context("stats socket")?;
+            ready()?;
+            let end = serve(&plane, &mut self.orders).await;
+            plane.quit();
+            Ok(end)
+        })
+    }
 }
 
 /// Follows orders until one of them ends the process.
