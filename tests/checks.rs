@@ -25,7 +25,12 @@ fn a_server_goes_down_and_comes_back_in_haproxys_words() -> Result<()> {
             two.address()
         );
         let proxy = proxy(program, &backend)?;
-        proxy.wait_for_status("be", "mail1", "UP")?;
+        // Wholly up: then one check that the stop cuts short does not decide.
+        testkit::wait_until("mail1 is wholly up", || {
+            proxy
+                .stat("be", "mail1", "check_health")
+                .is_ok_and(|health| health == "4")
+        })?;
         one.stop();
         let line = proxy
             .output

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use socket2::SockRef;
 
 use crate::output::Output;
 
@@ -38,7 +39,7 @@ pub enum Manner {
 pub struct Server {
     address: SocketAddr,
     manner: Arc<Mutex<Manner>>,
-    listening: Arc<AtomicBool>,
+    listener: Mutex<Option<TcpListener>>,
     /// Connections so far.
     connections: Arc<AtomicUsize>,
     /// Lines it was sent, each with the number of its connection: `3: EHLO x`; the end of each
@@ -64,27 +65,22 @@ impl Server {
         let server = Self {
             address: listener.local_addr()?,
             manner: Arc::new(Mutex::new(manner)),
-            listening: Arc::new(AtomicBool::new(true)),
+            listener: Mutex::default(),
             connections: Arc::default(),
             heard: Output::default(),
         };
-        server.accept(listener);
+        server.accept(listener)?;
         Ok(server)
     }
 
-    fn accept(&self, listener: TcpListener) {
-        let (manner, listening) = (Arc::clone(&self.manner), Arc::clone(&self.listening));
+    fn accept(&self, listener: TcpListener) -> Result<()> {
+        *lock(&self.listener) = Some(listener.try_clone()?);
+        let manner = Arc::clone(&self.manner);
         let (connections, heard) = (Arc::clone(&self.connections), self.heard.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if !listening.load(Ordering::SeqCst) {
-                    return;
-                }
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
-                let manner = manner
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone();
+                let manner = lock(&manner).clone();
                 let heard = heard.clone();
                 std::thread::spawn(move || {
                     let end = match serve(stream, &manner, number, &heard) {
@@ -98,6 +94,7 @@ impl Server {
                 });
             }
         });
+        Ok(())
     }
 
     /// Where it listens.
@@ -112,17 +109,14 @@ impl Server {
 
     /// Changes what it does with the next connection.
     pub fn be(&self, manner: Manner) {
-        *self.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
+        *lock(&self.manner) = manner;
     }
 
     /// Stops listening: connections are refused from now on, open ones go on.
     pub fn stop(&self) {
-        if self.listening.swap(false, Ordering::SeqCst) {
-            // The thread sees the change with its next connection, which is this one.
-            let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
-            let _ = crate::wait_until("the port is closed", || {
-                TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_err()
-            });
+        if let Some(listener) = lock(&self.listener).take() {
+            // Ends the listening at once, and the thread that waits in accept(2).
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
         }
     }
 
@@ -132,10 +126,12 @@ impl Server {
     /// The port was taken meanwhile.
     pub fn resume(&self) -> Result<()> {
         let listener = TcpListener::bind(self.address)?;
-        self.listening.store(true, Ordering::SeqCst);
-        self.accept(listener);
-        Ok(())
+        self.accept(listener)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Server {
@@ -171,7 +167,7 @@ fn serve(
         }
         Manner::Closes => Ok(()),
         Manner::Resets => {
-            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
             Ok(())
         }
         Manner::Counts => {
