@@ -3,6 +3,7 @@
 mod article;
 mod checks;
 mod demo;
+mod greeting;
 mod ipv6;
 mod limits;
 mod listeners;

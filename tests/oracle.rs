@@ -28,6 +28,8 @@ const WANTED: &[&str] = &[
     "first-health",
     "not-yet",
     "mode-http",
+    "greeting-gate",
+    "says-421",
 ];
 
 #[test]

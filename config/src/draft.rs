@@ -150,6 +150,7 @@ pub(crate) struct Settings {
     pub(crate) disabled: bool,
     pub(crate) http: Vec<HttpOnly>,
     pub(crate) check: CheckOption,
+    pub(crate) greeting: GreetingOption,
     pub(crate) rules: Vec<At<check::Rule>>,
     /// `tcp-check comment`, and the kind of rule it went to, of which it follows more.
     pub(crate) comment: Option<(String, Option<std::mem::Discriminant<check::Rule>>)>,
@@ -182,6 +183,7 @@ impl Default for Settings {
             disabled: false,
             http: Vec::new(),
             check: CheckOption::None,
+            greeting: GreetingOption::Inferred,
             rules: Vec::new(),
             comment: None,
             inherited_rules: false,
@@ -208,6 +210,17 @@ impl Settings {
     }
 }
 
+/// `option greeting`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GreetingOption {
+    /// Not written: the check tells whether servers speak first.
+    Inferred,
+    /// `no option greeting`.
+    Off,
+    /// What a greeting begins with.
+    Prefix(Vec<u8>),
+}
+
 /// HAProxy 3.4's defaults for a backend.
 fn empty_back() -> Back {
     Back {
@@ -218,6 +231,8 @@ fn empty_back() -> Back {
         timeout_server_fin: None,
         timeout_queue: None,
         timeout_tunnel: None,
+        timeout_greeting: None,
+        greeting: None,
         timeout_check: None,
         retries: None,
         redispatch: None,

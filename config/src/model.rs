@@ -240,6 +240,10 @@ pub struct Back {
     pub timeout_queue: Option<Duration>,
     /// `timeout tunnel`.
     pub timeout_tunnel: Option<Duration>,
+    /// `timeout greeting`: how long a silent server keeps a session that another could have.
+    pub timeout_greeting: Option<Duration>,
+    /// What servers greet with (`option greeting`), where they speak first; else inferred from the check.
+    pub greeting: Option<Vec<u8>>,
     /// `timeout check`.
     pub timeout_check: Option<Duration>,
     /// `retries` as written; HAProxy's default is 3.

@@ -8,7 +8,8 @@ use wire::check::{Kind, Script};
 
 use crate::diagnostic::{At, Fault, Report, Shape, Spot};
 use crate::draft::{
-    BindDraft, CheckOption, Draft, HttpKind, InitAddr, LogLine, Mode, ProxyDraft, ServerDraft,
+    BindDraft, CheckOption, Draft, GreetingOption, HttpKind, InitAddr, LogLine, Mode, ProxyDraft,
+    ServerDraft,
 };
 use crate::keyword::address::{Resolver, ServerTarget};
 use crate::keyword::stick::{self, SERVER_TYPES};
@@ -223,9 +224,16 @@ impl Context<'_> {
     ) -> Back {
         let settings = &draft.settings;
         let keepalive: Option<Keepalive> = settings.srvtcpka.then_some(settings.server_keepalive);
+        let check = script(draft, report);
+        let greeting = match &settings.greeting {
+            GreetingOption::Inferred => check.expects_greeting().then(|| b"220".to_vec()),
+            GreetingOption::Off => None,
+            GreetingOption::Prefix(prefix) => Some(prefix.clone()),
+        };
         Back {
             servers: self.servers(draft, report),
-            check: Arc::new(script(draft, report)),
+            check: Arc::new(check),
+            greeting,
             stick: self.stick(draft, tables, report),
             keepalive,
             ..settings.back.clone()

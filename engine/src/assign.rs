@@ -5,12 +5,14 @@
 //! once; where `retries` or `option redispatch` are written, HAProxy's way (haproxy-compat 3.7).
 
 mod attempts;
+mod farewell;
 mod stick;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::attempts::{Attempts, Next};
+use self::attempts::{Attempts, Next, Rest};
+use self::farewell::Vain;
 use crate::backend::Backend;
 use crate::balance::{Choice, Pick, Selector, Tried};
 use crate::connect::{self, Connected, Failure, Fault};
@@ -27,18 +29,33 @@ use crate::worker::Worker;
 /// No server was found, or the last one failed.
 const NO_SERVER: Ending = Ending::new(Cause::Server, Phase::Connect);
 
-/// Finds a server, connects it and remembers it.
+/// Finds a server, connects it and remembers it; or tells the client that there is none.
 pub(crate) async fn find_server(
     worker: &Worker,
     ticket: &Ticket<'_>,
     session: &mut Session,
     client: Client,
 ) -> Result<Legs, Ending> {
+    match search(worker, ticket, session, &client).await {
+        Ok(connected) => Ok(legs(client, connected)),
+        Err(vain) => {
+            farewell::say(session, &client, &vain);
+            Err(vain.ending)
+        }
+    }
+}
+
+async fn search(
+    worker: &Worker,
+    ticket: &Ticket<'_>,
+    session: &mut Session,
+    client: &Client,
+) -> Result<Connected, Vain> {
     let proxy = Arc::clone(session.backend.as_ref().ok_or(NO_SERVER)?);
     let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
-        return Err(NO_SERVER);
+        return Err(NO_SERVER.into());
     };
-    let stuck = stick::remembered(worker, session, &client, &proxy);
+    let stuck = stick::remembered(worker, session, client, &proxy);
     let mut attempts = Attempts::new(conf, stuck.is_some());
     let mut choice = Some(match stuck {
         Some(server) => Choice::Server(server),
@@ -56,12 +73,12 @@ pub(crate) async fn find_server(
             )
             .await?;
         }
-        let fault = match reach(worker, ticket, session, &proxy, back, &client).await {
+        let fault = match reach(worker, ticket, session, (&proxy, back), client, &attempts).await {
             Ok(connected) => {
-                stick::remember(worker, session, &client, &proxy);
-                return Ok(legs(client, connected));
+                stick::remember(worker, session, client, &proxy);
+                return Ok(connected);
             }
-            Err(Failure::Over(ending)) => return Err(ending),
+            Err(Failure::Over(ending)) => return Err(ending.into()),
             Err(Failure::Server(fault)) => fault,
         };
         match attempts.after_failure(session, back) {
@@ -209,12 +226,18 @@ fn count_retry(worker: &Worker, session: &mut Session, back: &Backend) {
     }
 }
 
-fn give_up(worker: &Worker, session: &Session, back: &Backend, fault: Fault) -> Ending {
+fn give_up(worker: &Worker, session: &Session, back: &Backend, fault: Fault) -> Vain {
     back.totals.at(worker.id).connect_errors.add(1);
     if let Some(server) = &session.server {
         server.totals.at(worker.id).connect_errors.add(1);
     }
-    fault.ending()
+    Vain {
+        ending: fault.ending(),
+        words: match fault {
+            Fault::Unwelcome(line) => Some(line),
+            _ => None,
+        },
+    }
 }
 
 /// One attempt on the session's server, counted and told to the controller.
@@ -222,16 +245,21 @@ async fn reach(
     worker: &Worker,
     ticket: &Ticket<'_>,
     session: &mut Session,
-    proxy: &Proxy,
-    back: &Backend,
+    (proxy, back): (&Proxy, &Backend),
     client: &Client,
+    attempts: &Attempts,
 ) -> Result<Connected, Failure> {
     let Some(server) = session.server.clone() else {
         return Err(Failure::Over(NO_SERVER));
     };
     server.totals.at(worker.id).connects.add(1);
     back.totals.at(worker.id).connects.add(1);
-    let result = connect::dial(worker, ticket, session, &server, client).await;
+    let another = || match attempts.rest(server.index) {
+        Rest::Some => true,
+        Rest::None => false,
+        Rest::Among(tried) => choose_fallback(session, back, &tried) != Choice::None,
+    };
+    let result = connect::dial(worker, ticket, session, &server, client, another).await;
     if result.is_ok() {
         session.marks.connected = Some(session.age());
     }
@@ -265,12 +293,7 @@ async fn rest(ticket: &Ticket<'_>, session: &Session, pause: Duration) -> Result
 
 /// Whose time is up while nothing is connected: the client's, or the server's (or queue's).
 fn late(session: &Session, phase: Phase) -> Ending {
-    let limit = session
-        .ingress
-        .front()
-        .timeout_client
-        .filter(|limit| !limit.is_zero());
-    let client = limit.is_some_and(|limit| u128::from(session.age()) + 1 >= limit.as_millis());
+    let client = patience(session).is_some_and(|left| left <= Duration::from_millis(1));
     Ending::new(
         if client {
             Cause::ClientTimeout

@@ -32,8 +32,6 @@ pub struct Backend {
     pub queue: Queue,
     /// Whom a new session gets: replaced as a whole by the controller.
     pub selector: ArcSwap<Selector>,
-    /// Whether a server that is connected speaks first (its check expects a greeting).
-    pub(crate) speaks_first: bool,
     last_session: AtomicU64,
 }
 
@@ -76,7 +74,6 @@ impl Backend {
             selector: ArcSwap::from_pointee(Selector::empty()),
             queue: Queue::new(conf, fullconn),
             fullconn,
-            speaks_first: conf.check.expects_greeting(),
             servers,
             sessions: Gauge::default(),
             totals: PerWorker::new(workers),

@@ -3,15 +3,17 @@
 //! Called by [`crate::assign`], which decides what a failure means. The socket is watched by the runtime
 //! only here; it leaves through `into_inner` before the relay takes it.
 
+mod greeting;
+
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::model::{Back, ProxyVersion, ServerAddress};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
-    getpeername, recv, send, socket_with, sockopt,
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, send,
+    socket_with, sockopt,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -37,6 +39,18 @@ pub(crate) struct Connected {
     pub(crate) to_server: Vec<u8>,
 }
 
+impl Connected {
+    /// A server that has not said anything yet.
+    fn silent(socket: OwnedFd, to_server: Vec<u8>) -> Self {
+        Self {
+            socket,
+            passed: 0,
+            to_client: Vec::new(),
+            to_server,
+        }
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -47,35 +61,43 @@ pub(crate) enum Failure {
 }
 
 /// What a server did wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Refused, reset, unreachable, or closed before it said a word.
     Refused,
     /// `timeout connect` has passed.
     Late,
+    /// `timeout greeting` has passed: it is connected, and silent.
+    Silent,
+    /// It greeted with something else than a welcome: this line.
+    Unwelcome(Vec<u8>),
 }
 
 impl Fault {
     /// The termination state of a session whose last attempt failed so.
-    pub(crate) fn ending(self) -> Ending {
-        match self {
-            Self::Refused => Ending::new(Cause::Server, Phase::Connect),
-            Self::Late => Ending::new(Cause::ServerTimeout, Phase::Connect),
-        }
+    pub(crate) fn ending(&self) -> Ending {
+        let cause = match self {
+            Self::Refused | Self::Unwelcome(_) => Cause::Server,
+            Self::Late | Self::Silent => Cause::ServerTimeout,
+        };
+        Ending::new(cause, Phase::Connect)
     }
 }
 
-/// Tries a server once.
+/// Tries a server once. `another` tells whether the session could go to another one: asked only when this
+/// one is connected and silent.
 pub(crate) async fn dial(
     worker: &Worker,
     ticket: &Ticket<'_>,
     session: &Session,
     server: &Server,
     client: &Client,
+    another: impl Fn() -> bool,
 ) -> Result<Connected, Failure> {
     let Some(back) = session.back() else {
         return Err(Failure::Over(Ending::RESOURCE));
     };
+    let begun = Instant::now();
     let socket = open(session, server, back, client).map_err(|errno| match errno {
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => {
             Failure::Over(Ending::RESOURCE)
@@ -83,47 +105,50 @@ pub(crate) async fn dial(
         _ => Failure::Server(Fault::Refused),
     })?;
     let header = proxy_header(session, server, client);
-    let speaks_first = session
-        .backend
-        .as_ref()
-        .and_then(|proxy| proxy.back.as_ref())
-        .is_some_and(|back| back.speaks_first);
-    // With a header to send we must know that the connection stands; otherwise a server that speaks
-    // first says so with its first byte, and one wait serves both.
-    let interest = if speaks_first && header.is_empty() {
-        Interest::READABLE
+    let gate = back.greeting.as_deref();
+    // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
+    // connection stands: one wait serves both.
+    let connected = if gate.is_none() || !header.is_empty() {
+        stand(ticket, session, back, socket, header).await?
     } else {
-        Interest::WRITABLE
+        Connected::silent(socket, Vec::new())
     };
-    let limit = shorter(back.timeout_connect, patience(session));
-    let watched = sock::watch(socket, interest).map_err(|_| Failure::Over(Ending::RESOURCE))?;
-    let stop = if interest.is_readable() {
-        match ticket
-            .wait(limit, first_bytes(worker, &watched, client))
-            .await
-        {
-            Ok(first) => {
-                let (passed, to_client) = first.map_err(Failure::Server)?;
-                let socket = watched.into_inner();
-                return Ok(Connected {
-                    socket,
-                    passed,
-                    to_client,
-                    to_server: Vec::new(),
-                });
-            }
-            Err(stop) => stop,
-        }
-    } else {
-        match ticket.wait(limit, watched.writable()).await {
-            Ok(ready) => {
-                drop(ready);
-                return established(watched.into_inner(), header).map_err(Failure::Server);
-            }
-            Err(stop) => stop,
-        }
+    let Some(prefix) = gate.filter(|_| connected.to_server.is_empty()) else {
+        return Ok(connected);
     };
-    stopped(stop, session, back, watched.into_inner())
+    let watched = watch(connected.socket, Interest::READABLE)?;
+    let watched = (watched, begun);
+    greeting::await_greeting(worker, ticket, (back, prefix), watched, client, another).await
+}
+
+fn watch(socket: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Failure> {
+    sock::watch(socket, interest).map_err(|_| Failure::Over(Ending::RESOURCE))
+}
+
+/// Waits until the connection stands, and sends the header.
+async fn stand(
+    ticket: &Ticket<'_>,
+    session: &Session,
+    back: &Back,
+    socket: OwnedFd,
+    header: Vec<u8>,
+) -> Result<Connected, Failure> {
+    let patience = patience(session);
+    let limit = shorter(back.timeout_connect, patience);
+    let watched = watch(socket, Interest::WRITABLE)?;
+    match ticket.wait(limit, watched.writable()).await {
+        Ok(ready) => {
+            drop(ready);
+            established(watched.into_inner(), header).map_err(Failure::Server)
+        }
+        Err(Stop::Ended(ending)) => Err(Failure::Over(ending)),
+        // Whose time was the shorter is up.
+        Err(Stop::Late) if limit == patience => Err(Failure::Over(Ending::new(
+            Cause::ClientTimeout,
+            Phase::Connect,
+        ))),
+        Err(Stop::Late) => Err(Failure::Server(Fault::Late)),
+    }
 }
 
 /// A socket that is on its way to the server.
@@ -171,31 +196,6 @@ fn open(
     Ok(socket)
 }
 
-/// Waits for what the server says first and passes it on at once: one read tells success, refusal and
-/// the greeting.
-async fn first_bytes(
-    worker: &Worker,
-    watched: &AsyncFd<OwnedFd>,
-    client: &Client,
-) -> Result<(u64, Vec<u8>), Fault> {
-    loop {
-        let mut ready = watched.readable().await.map_err(|_| Fault::Refused)?;
-        let mut scratch = worker.scratch.borrow_mut();
-        match recv(watched, &mut scratch[..], RecvFlags::empty()) {
-            Ok((0, _)) => return Err(Fault::Refused),
-            Ok((read, _)) => {
-                let bytes = &scratch[..read];
-                // An error here is the client's: the relay's first read of it will tell.
-                let sent = send(&client.socket, bytes, SendFlags::NOSIGNAL).unwrap_or(0);
-                return Ok((sent as u64, bytes[sent..].to_vec()));
-            }
-            Err(Errno::AGAIN) => ready.clear_ready(),
-            Err(Errno::INTR) => {}
-            Err(_) => return Err(Fault::Refused),
-        }
-    }
-}
-
 /// A connection that is writable: it stands, or its error is waiting. The header goes first.
 fn established(socket: OwnedFd, header: Vec<u8>) -> Result<Connected, Fault> {
     if !matches!(sockopt::socket_error(&socket), Ok(Ok(()))) {
@@ -209,51 +209,7 @@ fn established(socket: OwnedFd, header: Vec<u8>) -> Result<Connected, Fault> {
             Err(_) => return Err(Fault::Refused),
         }
     }
-    Ok(Connected {
-        socket,
-        passed: 0,
-        to_client: Vec::new(),
-        to_server,
-    })
-}
-
-/// A wait that ended early. A server that is connected and has not spoken yet is nobody's failure: the
-/// relay goes on waiting, under the timeouts of a session.
-fn stopped(
-    stop: Stop,
-    session: &Session,
-    back: &Back,
-    socket: OwnedFd,
-) -> Result<Connected, Failure> {
-    let Stop::Late = stop else {
-        let Stop::Ended(ending) = stop else {
-            return Err(Failure::Over(Ending::RESOURCE));
-        };
-        return Err(Failure::Over(ending));
-    };
-    let connected = getpeername(&socket).is_ok();
-    let client_late = session.ingress.front().timeout_client.is_some_and(|limit| {
-        !limit.is_zero() && u128::from(session.age()) + 1 >= limit.as_millis()
-    });
-    let connect_late = back.timeout_connect.is_some_and(|limit| !limit.is_zero());
-    match (client_late, connected) {
-        (true, true) => Err(Failure::Over(Ending::new(
-            Cause::ClientTimeout,
-            Phase::Data,
-        ))),
-        (true, false) => Err(Failure::Over(Ending::new(
-            Cause::ClientTimeout,
-            Phase::Connect,
-        ))),
-        (false, true) => Ok(Connected {
-            socket,
-            passed: 0,
-            to_client: Vec::new(),
-            to_server: Vec::new(),
-        }),
-        (false, false) if connect_late => Err(Failure::Server(Fault::Late)),
-        (false, false) => Err(Failure::Server(Fault::Refused)),
-    }
+    Ok(Connected::silent(socket, to_server))
 }
 
 /// The PROXY header for this server; empty where it takes none.

@@ -328,6 +328,7 @@ fn heartbeat(model: &Model) -> Duration {
                 b.timeout_server_fin,
                 b.timeout_queue,
                 b.timeout_tunnel,
+                b.timeout_greeting,
             ]
         }))
         .flatten()

@@ -176,8 +176,12 @@ fn log(worker: &Worker, session: &Session, level: Level, text: String) {
 }
 
 /// The time a client still has while its server is chosen and connected: `timeout client` runs from
-/// the start (haproxy-compat 3.7).
+/// the start (haproxy-compat 3.7). A client that waits for a greeting has nothing to say, and is not
+/// hurried.
 pub(crate) fn patience(session: &Session) -> Option<Duration> {
+    if session.back().is_some_and(|back| back.greeting.is_some()) {
+        return None;
+    }
     let limit = session
         .ingress
         .front()

@@ -2,7 +2,7 @@
 
 use super::{ALL, Args, BACK, FRONT, Keyword};
 use crate::diagnostic::Fault;
-use crate::draft::{CheckOption, HttpKind, HttpOnly, Settings};
+use crate::draft::{CheckOption, GreetingOption, HttpKind, HttpOnly, Settings};
 use crate::keyword::Modifier;
 use crate::model::LogLines;
 
@@ -32,6 +32,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::option("option tcpka", ALL, |a, s| { s.clitcpka = a.on(); s.srvtcpka = a.on(); Ok(()) }, "TCP keep-alive with both."),
     Row::not_yet("option nolinger", ALL, "Close with a reset."),
     Row { syntax: "[<interval>]", args: (0, 1), ..Row::option("option redispatch", BACK, redispatch, "Let a session go to another server when retries fail: HAProxy's way; without it and without `retries` it goes at once.") },
+    Row { syntax: "[<prefix>]", args: (0, 1), ..Row::option("option greeting", BACK, greeting, "Posthouse's own: servers speak first, and a session has one when it has greeted, by default with `220`; otherwise the next is tried. Without it the check tells: `option smtpchk`, or a first `expect` of a `220`.") },
     Row { syntax: "[clf]", args: (0, 1), negatable: false, ..Row::option("option tcplog", ALL, tcplog, "The long line for sessions.") },
     Row { args: (0, super::ANY), ..Row::option("option tcp-check", BACK, tcp_check, "Check servers with `tcp-check` rules.") },
     Row { syntax: "[HELO|EHLO <domain>]", args: (0, super::ANY), ..Row::option("option smtpchk", BACK, smtpchk, "Check servers with an SMTP dialogue.") },
@@ -90,6 +91,18 @@ fn redispatch(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault>
             return Ok(());
         }
     });
+    Ok(())
+}
+
+fn greeting(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    settings.greeting = match args.modifier {
+        Modifier::No => GreetingOption::Off,
+        Modifier::Default => GreetingOption::Inferred,
+        Modifier::None => GreetingOption::Prefix(match args.next() {
+            Some(word) => word.text.clone().into_bytes(),
+            None => b"220".to_vec(),
+        }),
+    };
     Ok(())
 }
 

@@ -27,6 +27,7 @@ pub(crate) const ROWS: &[Row] = &[
     timeout!("timeout server", BACK, back.timeout_server, "How long a server may be silent."),
     timeout!("timeout client", FRONT, front.timeout_client, "How long a client may be silent."),
     timeout!("timeout queue", BACK, back.timeout_queue, "How long a session may wait for a slot; default `timeout connect`."),
+    timeout!("timeout greeting", BACK, back.timeout_greeting, "Posthouse's own: how long a server that is connected and silent keeps a session that another server could have; default 5s."),
     timeout!("timeout tunnel", BACK, back.timeout_tunnel, "Replaces both once bytes flow."),
     timeout!("timeout check", BACK, back.timeout_check, "How long a check's dialogue may take once it is connected."),
     timeout!("timeout client-fin", FRONT, front.timeout_client_fin, "How long a client may be silent once one side has ended."),

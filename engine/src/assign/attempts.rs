@@ -28,6 +28,16 @@ pub(super) enum Next<'a> {
     Another { tried: &'a Tried },
 }
 
+/// What is left to try.
+pub(super) enum Rest {
+    /// Another attempt.
+    Some,
+    /// Nothing.
+    None,
+    /// Whatever was not tried yet, if there is any.
+    Among(Tried),
+}
+
 /// The attempts of one session.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -72,6 +82,19 @@ impl Attempts {
     /// Whether a stick entry chose the server that is tried first.
     pub(super) fn pinned(&self) -> bool {
         self.pinned
+    }
+
+    /// What would be left to try if the attempt on that server failed.
+    pub(super) fn rest(&self, server: usize) -> Rest {
+        match &self.haproxy {
+            Some(settings) if settings.left > 0 => Rest::Some,
+            Some(_) => Rest::None,
+            None => {
+                let mut tried = self.tried.clone();
+                tried.insert(server);
+                Rest::Among(tried)
+            }
+        }
     }
 
     /// Decides, after an attempt on the session's server failed.
