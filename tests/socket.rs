@@ -161,6 +161,27 @@ fn an_interactive_session() -> Result<()> {
     Ok(())
 }
 
+/// `stats maxconn` is for those who talk, not for sockets that wait.
+#[test]
+fn two_sockets_share_one_place() -> Result<()> {
+    let server = Server::start(Manner::Mail)?;
+    let text = config(free_port()?, "", &format!("server s1 {}", server.address())).replace(
+        "maxconn 2000",
+        "maxconn 2000\n    stats maxconn 1\n    stats socket @dir@/other mode 600",
+    );
+    let proxy = Proxy::start(Program::Posthouse, &text)?;
+    for _ in 0..3 {
+        ensure!(proxy.ask("show version")?.starts_with("3.4"));
+        let other = proxy.directory().join("other");
+        let said = run(Command::new("sh").arg("-c").arg(format!(
+            "echo 'show version' | socat -t 5 stdio {}",
+            other.display()
+        )))?;
+        ensure!(said.starts_with("3.4"), "{said:?}");
+    }
+    Ok(())
+}
+
 /// A client that never reads its answer, and lines that never end, harm nobody else.
 #[test]
 fn rude_clients_harm_nobody() -> Result<()> {

@@ -132,20 +132,20 @@ struct Greeter {
 impl Greeter {
     async fn accept(self, listener: Listener, level: Level) {
         loop {
+            let Ok(stream) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            // Who has been accepted waits for a place; a listener with nobody to serve holds none.
             let Ok(place) = Arc::clone(&self.room).acquire_owned().await else {
                 return;
             };
-            match listener.accept().await {
-                Ok(stream) => {
-                    let caller = Caller::new(level, self.idle);
-                    let desk = Rc::clone(&self.desk);
-                    tokio::task::spawn_local(async move {
-                        converse(stream, desk, caller).await;
-                        drop(place);
-                    });
-                }
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
+            let caller = Caller::new(level, self.idle);
+            let desk = Rc::clone(&self.desk);
+            tokio::task::spawn_local(async move {
+                converse(stream, desk, caller).await;
+                drop(place);
+            });
         }
     }
 }
