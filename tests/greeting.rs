@@ -133,6 +133,25 @@ fn without_a_server_the_client_hears_421() -> Result<()> {
     Ok(())
 }
 
+/// One that is DOWN by its checks may be well again: when all are, they are tried once.
+#[test]
+fn when_all_are_down_they_are_tried() -> Result<()> {
+    let pair = Pair::start(Manner::Mail, "", "option greeting", "")?;
+    for name in ["s1", "s2"] {
+        pair.proxy
+            .ask(&format!("set server be/{name} health down"))?;
+        pair.proxy.wait_for_status("be", name, "DOWN")?;
+    }
+    deliver(pair.front, "against all odds")?;
+    pair.proxy.ask("set server be/s1 state maint")?;
+    pair.first.stop();
+    deliver(pair.front, "to the one that is not in maintenance")?;
+    pair.proxy.ask("set server be/s2 state maint")?;
+    let words = Client::connect(pair.front)?.rest()?;
+    ensure!(words.starts_with(b"421 4.3.2 "), "{}", words.escape_ascii());
+    Ok(())
+}
+
 /// The only one there is gets the time a session gives a server.
 #[test]
 fn the_last_one_is_waited_for() -> Result<()> {

@@ -59,7 +59,13 @@ async fn search(
     let mut attempts = Attempts::new(conf, stuck.is_some());
     let mut choice = Some(match stuck {
         Some(server) => Choice::Server(server),
-        None => choose(session, back, &Tried::default()),
+        None => match choose(session, back, &Tried::default()) {
+            // All are DOWN: one of them may have come back since its last check.
+            Choice::None if attempts.is_own_way() => {
+                choose_fallback(session, back, &Tried::default())
+            }
+            choice => choice,
+        },
     });
     loop {
         if let Some(choice) = choice.take() {

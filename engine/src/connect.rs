@@ -113,6 +113,7 @@ pub(crate) async fn dial(
     } else {
         Connected::silent(socket, Vec::new())
     };
+    // A header that a fresh socket does not take at once is the relay's to finish, without a gate.
     let Some(prefix) = gate.filter(|_| connected.to_server.is_empty()) else {
         return Ok(connected);
     };

@@ -79,6 +79,11 @@ impl Attempts {
         }
     }
 
+    /// Whether neither `retries` nor `option redispatch` ask for HAProxy's way.
+    pub(super) fn is_own_way(&self) -> bool {
+        self.haproxy.is_none()
+    }
+
     /// Whether a stick entry chose the server that is tried first.
     pub(super) fn pinned(&self) -> bool {
         self.pinned
