@@ -8,7 +8,7 @@ use testkit::client::{Client, deliver};
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
 
-use crate::support::{config, free_port};
+use crate::support::{config, free_port, told};
 
 /// What both programs send to a syslog server for one session, with what differs between runs replaced.
 fn by_udp(program: Program, format: &str) -> Result<String> {
@@ -116,6 +116,60 @@ fn the_short_line_without_tcplog() -> Result<()> {
         let (client, _) = Client::greeted(front)?;
         let expected = format!("Connect from {} to {front} (fe/TCP)", client.address()?);
         proxy.output.wait_for(&expected)?;
+    }
+    Ok(())
+}
+
+/// Who only looks in has no line, in both programs.
+#[test]
+fn sessions_without_a_word_can_be_left_out() -> Result<()> {
+    for program in [Program::Haproxy, Program::Posthouse] {
+        let server = Server::start(Manner::Mail)?;
+        let front = free_port()?;
+        let backend = format!("server s1 {}", server.address());
+        let proxy = Proxy::start(program, &config(front, "option dontlognull", &backend))?;
+        drop(Client::greeted(front)?);
+        testkit::wait_until("it has gone", || {
+            proxy
+                .stat("fe", "FRONTEND", "scur")
+                .is_ok_and(|now| now == "0")
+        })?;
+        deliver(front, "spoken")?;
+        let line = proxy.output.wait_for(" fe be/s1 ")?;
+        ensure!(told(&line).0 == "--", "{program:?}: {line}");
+        let lines = proxy.output.lines();
+        let count = lines.iter().filter(|line| line.contains(" fe be/")).count();
+        ensure!(count == 1, "{program:?}: {lines:#?}");
+    }
+    Ok(())
+}
+
+/// `option logasap`: the line comes while the session goes on, and only then.
+#[test]
+fn sessions_can_be_told_when_they_begin() -> Result<()> {
+    for program in [Program::Haproxy, Program::Posthouse] {
+        let server = Server::start(Manner::Mail)?;
+        let front = free_port()?;
+        let backend = format!("server s1 {}", server.address());
+        let proxy = Proxy::start(program, &config(front, "option logasap", &backend))?;
+        let (mut client, _) = Client::greeted(front)?;
+        let line = proxy.output.wait_for(" fe be/s1 ")?;
+        let times = line.split(' ').find(|word| word.contains("/+"));
+        ensure!(
+            times.is_some() && told(&line).0 == "--",
+            "{program:?}: {line}"
+        );
+        client.command("QUIT")?;
+        drop(client);
+        testkit::wait_until("it has gone", || {
+            proxy
+                .stat("fe", "FRONTEND", "scur")
+                .is_ok_and(|now| now == "0")
+        })?;
+        testkit::pause(std::time::Duration::from_millis(50));
+        let lines = proxy.output.lines();
+        let count = lines.iter().filter(|line| line.contains(" fe be/")).count();
+        ensure!(count == 1, "{program:?}: {lines:#?}");
     }
     Ok(())
 }

@@ -100,11 +100,25 @@ impl Ending {
 pub(crate) fn finish(worker: &Worker, session: Session, ending: Ending) {
     count(worker, &session, ending);
     leave_server(&session);
-    tell(worker, &session, ending);
+    if !is_told_early(&session) {
+        tell(worker, &session, ending);
+    }
     if let Some(front) = &session.ingress.proxy.front {
         front.leave();
     }
     worker.process.leave();
+}
+
+/// `option logasap`: a session is told when its server is connected, with what is known by then.
+pub(crate) fn tell_early(worker: &Worker, session: &Session) {
+    if is_told_early(session) {
+        tell(worker, session, Ending::NORMAL);
+    }
+}
+
+/// Whether the line of a session is written when its server is connected, and not at its end.
+fn is_told_early(session: &Session) -> bool {
+    session.marks.connected.is_some() && session.ingress.front().logasap
 }
 
 fn count(worker: &Worker, session: &Session, ending: Ending) {
@@ -118,11 +132,7 @@ fn count(worker: &Worker, session: &Session, ending: Ending) {
         .process
         .bytes_out
         .fetch_add(session.bytes_out, Ordering::Relaxed);
-    let Some(back) = session
-        .backend
-        .as_ref()
-        .and_then(|proxy| proxy.back.as_ref())
-    else {
+    let Some(back) = session.farm() else {
         return;
     };
     let in_data = ending.phase == Phase::Data;
@@ -159,11 +169,7 @@ fn count(worker: &Worker, session: &Session, ending: Ending) {
 
 /// Gives the server's slot back, to the next who waits for one if somebody does.
 fn leave_server(session: &Session) {
-    let Some(back) = session
-        .backend
-        .as_ref()
-        .and_then(|proxy| proxy.back.as_ref())
-    else {
+    let Some(back) = session.farm() else {
         return;
     };
     if let Some(server) = &session.server {
@@ -176,12 +182,12 @@ fn leave_server(session: &Session) {
 fn tell(worker: &Worker, session: &Session, ending: Ending) {
     let front = session.ingress.front();
     let logger = &session.ingress.proxy.logger;
-    let null = session.bytes_in == 0 && session.bytes_out == 0 && session.marks.assigned.is_none();
     let wanted = logger.is_on()
         && front.log_lines != config::model::LogLines::Connect
         && !(front.dontlog_normal && ending.is_normal())
-        && !(front.dontlognull && null && ending.phase == Phase::Request);
-    if !wanted || ending.phase == Phase::Request {
+        && !(front.dontlognull && session.bytes_in == 0)
+        && ending.phase != Phase::Request;
+    if !wanted {
         return;
     }
     let separate = front.log_separate_errors && !ending.is_normal();

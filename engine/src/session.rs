@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use config::model;
 
+use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::end::{self, Ending};
 use crate::relay::{Legs, Side};
@@ -135,6 +136,11 @@ impl Session {
         self.backend.as_ref()?.conf().back.as_ref()
     }
 
+    /// The backend's servers and counters, once there is a backend.
+    pub(crate) fn farm(&self) -> Option<&Backend> {
+        self.backend.as_ref()?.back.as_ref()
+    }
+
     /// The timeouts that bound a side while it is relayed (CFG 4.2 `timeout ...`).
     pub(crate) fn limits(&self, side: Side) -> Limits {
         let back = self.back();
@@ -164,7 +170,10 @@ pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedF
     let ready = prepare(&worker, &ticket, &mut session, socket).await;
     drop(ticket);
     let ended = match ready {
-        Ok(legs) => worker.relay(session, legs),
+        Ok(legs) => {
+            end::tell_early(&worker, &session);
+            worker.relay(session, legs)
+        }
         Err(ending) => Some((session, ending)),
     };
     if let Some((session, ending)) = ended {

@@ -46,10 +46,7 @@ pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> Stri
         .front
         .as_ref()
         .map_or(0, |front| front.sessions.get());
-    let back = session
-        .backend
-        .as_ref()
-        .and_then(|proxy| proxy.back.as_ref());
+    let back = session.farm();
     let moved = if session.redispatched { "+" } else { "" };
     let _ = write!(
         out,
