@@ -11,8 +11,8 @@ use crate::diagnostic::{At, Spot};
 use crate::env::Change;
 use crate::keyword::address::ServerTarget;
 use crate::model::{
-    Back, Balance, Bind, BindAddress, Expression, Front, Global, Keepalive, LogTarget, OnError,
-    ProxyKind, ProxyVersion, Server, ServerAddress, StickTable, UnixPermissions,
+    Back, Balance, Bind, BindAddress, Expression, Failback, Front, Global, Keepalive, LogTarget,
+    OnError, ProxyKind, ProxyVersion, Server, ServerAddress, StickTable, UnixPermissions,
 };
 
 /// All files together.
@@ -232,6 +232,12 @@ fn empty_back() -> Back {
         timeout_queue: None,
         timeout_tunnel: None,
         timeout_greeting: None,
+        timeout_hedge: None,
+        timeout_hold: None,
+        maxhold: 1000,
+        failover: None,
+        failback: Failback::Now,
+        unavailable_reply: None,
         greeting: None,
         timeout_check: None,
         retries: None,

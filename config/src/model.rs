@@ -242,6 +242,19 @@ pub struct Back {
     pub timeout_tunnel: Option<Duration>,
     /// `timeout greeting`: how long a silent server keeps a session that another could have.
     pub timeout_greeting: Option<Duration>,
+    /// `timeout hedge`: a second server is asked beside one that is silent for so long. `None`: as Posthouse
+    /// sees fit; zero: never.
+    pub timeout_hedge: Option<Duration>,
+    /// `timeout hold`: how long a client waits while there is no server at all.
+    pub timeout_hold: Option<Duration>,
+    /// `maxhold`: how many may wait so at once.
+    pub maxhold: u32,
+    /// `option failover` as written; without it `retries` and `option redispatch` decide.
+    pub failover: Option<Failover>,
+    /// `option failback`.
+    pub failback: Failback,
+    /// `unavailable-reply`: what a client hears for whom there is no server, without the line's end.
+    pub unavailable_reply: Option<String>,
     /// What servers greet with (`option greeting`), where they speak first; else inferred from the check.
     pub greeting: Option<Vec<u8>>,
     /// `timeout check`.
@@ -266,6 +279,37 @@ pub struct Back {
     pub fullconn: Option<u32>,
     /// `source <address>`.
     pub source: Option<SocketAddr>,
+}
+
+/// `option failover`: how a session goes from one server to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failover {
+    /// `no option failover`: HAProxy's way, by `retries` and `option redispatch`.
+    Off,
+    /// Every server once, at once.
+    On {
+        /// `time`: no attempt begins later; `None`: [`Failover::TIME`].
+        time: Option<Duration>,
+        /// `attempts`: no more than so many; `None`: every server once.
+        attempts: Option<u32>,
+    },
+}
+
+impl Failover {
+    /// The default of `time`: people wait about so long; mail servers wait five minutes (RFC 5321, 4.5.3.2).
+    pub const TIME: Duration = Duration::from_secs(60);
+}
+
+/// `option failback`: when a server that was DOWN gets sessions again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Failback {
+    /// As soon as it is UP: HAProxy's way.
+    #[default]
+    Now,
+    /// When it has been UP for so long.
+    After(Duration),
+    /// When an operator says `set server <b>/<s> state ready`.
+    Manual,
 }
 
 /// `balance` (CFG 4.2). HAProxy 3.4's default is `random`.

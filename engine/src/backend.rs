@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use config::model;
 
+use crate::assign::Allowance;
 use crate::balance::Selector;
 use crate::clock::Millis;
 use crate::counters::{Gauge, PerWorker, Total};
+use crate::hold::Hold;
 use crate::queue::Queue;
 use crate::rate::Speed;
 use crate::server::{Server, Times};
@@ -30,6 +32,10 @@ pub struct Backend {
     pub fullconn: u32,
     /// Slots of servers with a `maxconn`, and who waits for one.
     pub queue: Queue,
+    /// The hedges it may still spend.
+    pub(crate) hedges: Allowance,
+    /// Who waits for a server to come back.
+    pub hold: Hold,
     /// Whom a new session gets: replaced as a whole by the controller.
     pub selector: ArcSwap<Selector>,
     last_session: AtomicU64,
@@ -56,6 +62,10 @@ pub struct BackendTotals {
     pub retries: Total,
     /// Sessions moved to another server (`wredis`).
     pub redispatches: Total,
+    /// Sessions that were told that there is no server.
+    pub unavailable: Total,
+    /// Sessions that waited for a server to come back.
+    pub held: Total,
     /// Transfers the client broke (`cli_abrt`).
     pub client_aborts: Total,
     /// Transfers a server broke (`srv_abrt`).
@@ -73,6 +83,8 @@ impl Backend {
         Self {
             selector: ArcSwap::from_pointee(Selector::empty()),
             queue: Queue::new(conf, fullconn),
+            hedges: Allowance::default(),
+            hold: Hold::new(conf.maxhold),
             fullconn,
             servers,
             sessions: Gauge::default(),

@@ -28,6 +28,8 @@ pub struct Candidate {
     pub backup: bool,
     /// Its effective weight, in any unit common to all; 0 is not usable.
     pub weight: u32,
+    /// Usable, and left alone while others serve.
+    pub reserve: bool,
     /// May be tried when nothing else is left: anything that is not in maintenance.
     pub last_resort: bool,
 }
@@ -132,7 +134,8 @@ impl Selector {
 
     /// From a backend's servers, in the order they are written.
     pub fn new(candidates: &[Candidate], balance: Balance, allbackups: bool) -> Self {
-        let usable = |candidate: &&Candidate| candidate.usable && candidate.weight > 0;
+        let usable =
+            |candidate: &&Candidate| candidate.usable && candidate.weight > 0 && !candidate.reserve;
         let group = |backup: bool| -> Vec<Candidate> {
             candidates
                 .iter()
@@ -152,7 +155,7 @@ impl Selector {
             (true, true) => &backups[..],
             (true, false) => &[],
         };
-        // Servers that answered their checks first: a drained one, then those marked DOWN.
+        // Servers that answered their checks first: one in reserve or drained, then those marked DOWN.
         let mut last_resorts: Vec<_> = candidates
             .iter()
             .filter(|candidate| candidate.last_resort && !usable(candidate))
@@ -203,6 +206,17 @@ impl Selector {
             };
         }
         self.algorithm.choose(pick)
+    }
+
+    /// Whom to try beside a server that is silent: a usable one with room, and not `pick.tried`.
+    pub fn spare(&self, pick: &Pick<'_>) -> Option<usize> {
+        if let Choice::Server(index) = self.choose(pick)
+            && !(pick.loads)(index).is_full()
+        {
+            return Some(index);
+        }
+        let free = |&&index: &&usize| !pick.tried.contains(index) && !(pick.loads)(index).is_full();
+        self.backups.iter().find(free).copied()
     }
 
     /// Whom to try after a failure (smtp-failover section 2): the other servers that share the load, the

@@ -72,7 +72,7 @@ impl Limits {
 
 /// Checks a server for as long as the process runs.
 pub(crate) async fn run(controller: Rc<RefCell<Controller>>, subject: Subject, first: Duration) {
-    let wake = controller.borrow().wake(subject.at);
+    let wake = controller.borrow().wake_of_check(subject.at);
     let mut pause = first;
     loop {
         // A check that live traffic asked for does not wait for its turn.

@@ -1,30 +1,31 @@
 //! One attempt to reach one server: dial, PROXY header, and the first bytes where a server speaks first.
 //!
-//! Called by [`crate::assign`], which decides what a failure means. The socket is watched by the runtime
-//! only here; it leaves through `into_inner` before the relay takes it.
+//! Made and polled by [`crate::assign`], which decides what a failure means and whether another server is asked
+//! beside it. The socket is watched by the runtime only here; it leaves through `into_inner` before the relay
+//! takes it.
 
 mod greeting;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
 
 use config::model::{Back, ProxyVersion, ServerAddress};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, send,
-    socket_with, sockopt,
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, getpeername,
+    send, socket_with, sockopt,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use wire::proxy::{self, Addresses};
 
+pub(crate) use self::greeting::part;
 use crate::end::{Cause, Ending, Phase};
-use crate::prelude::{Client, patience};
+use crate::prelude::Client;
 use crate::server::Server;
 use crate::session::{Peer, Session};
 use crate::sock;
-use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
 
 /// A server that answered.
@@ -39,38 +40,19 @@ pub(crate) struct Connected {
     pub(crate) to_server: Vec<u8>,
 }
 
-impl Connected {
-    /// A server that has not said anything yet.
-    fn silent(socket: OwnedFd, to_server: Vec<u8>) -> Self {
-        Self {
-            socket,
-            passed: 0,
-            to_client: Vec::new(),
-            to_server,
-        }
-    }
-}
-
-/// Why an attempt failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The server's fault: another attempt may succeed.
-    Server(Fault),
-    /// The session is over.
-    Over(Ending),
-}
-
 /// What a server did wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Refused, reset, unreachable, or closed before it said a word.
     Refused,
-    /// `timeout connect` has passed.
+    /// The connection did not stand in time.
     Late,
-    /// `timeout greeting` has passed: it is connected, and silent.
+    /// It is connected, and silent.
     Silent,
     /// It greeted with something else than a welcome: this line.
     Unwelcome(Vec<u8>),
+    /// We have no descriptors or memory; no server's fault.
+    Resource,
 }
 
 impl Fault {
@@ -79,77 +61,146 @@ impl Fault {
         let cause = match self {
             Self::Refused | Self::Unwelcome(_) => Cause::Server,
             Self::Late | Self::Silent => Cause::ServerTimeout,
+            Self::Resource => Cause::Resource,
         };
         Ending::new(cause, Phase::Connect)
     }
-}
 
-/// Tries a server once. `another` tells whether the session could go to another one: asked only when this
-/// one is connected and silent.
-pub(crate) async fn dial(
-    worker: &Worker,
-    ticket: &Ticket<'_>,
-    session: &Session,
-    server: &Server,
-    client: &Client,
-    another: impl Fn() -> bool,
-) -> Result<Connected, Failure> {
-    let Some(back) = session.back() else {
-        return Err(Failure::Over(Ending::RESOURCE));
-    };
-    let begun = Instant::now();
-    let socket = open(session, server, back, client).map_err(|errno| match errno {
-        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => {
-            Failure::Over(Ending::RESOURCE)
+    /// In one word, for the log.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Late => "unreachable",
+            Self::Silent => "silent",
+            Self::Unwelcome(_) => "unwelcome",
+            Self::Resource => "no-resource",
         }
-        _ => Failure::Server(Fault::Refused),
-    })?;
-    let header = proxy_header(session, server, client);
-    let gate = back.greeting.as_deref();
-    // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
-    // connection stands: one wait serves both.
-    let connected = if gate.is_none() || !header.is_empty() {
-        stand(ticket, session, back, socket, header).await?
-    } else {
-        Connected::silent(socket, Vec::new())
-    };
-    // A header that a fresh socket does not take at once is the relay's to finish, without a gate.
-    let Some(prefix) = gate.filter(|_| connected.to_server.is_empty()) else {
-        return Ok(connected);
-    };
-    let watched = watch(connected.socket, Interest::READABLE)?;
-    let watched = (watched, begun);
-    greeting::await_greeting(worker, ticket, (back, prefix), watched, client, another).await
-}
-
-fn watch(socket: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Failure> {
-    sock::watch(socket, interest).map_err(|_| Failure::Over(Ending::RESOURCE))
-}
-
-/// Waits until the connection stands, and sends the header.
-async fn stand(
-    ticket: &Ticket<'_>,
-    session: &Session,
-    back: &Back,
-    socket: OwnedFd,
-    header: Vec<u8>,
-) -> Result<Connected, Failure> {
-    let patience = patience(session);
-    let limit = shorter(back.timeout_connect, patience);
-    let watched = watch(socket, Interest::WRITABLE)?;
-    match ticket.wait(limit, watched.writable()).await {
-        Ok(ready) => {
-            drop(ready);
-            established(watched.into_inner(), header).map_err(Failure::Server)
-        }
-        Err(Stop::Ended(ending)) => Err(Failure::Over(ending)),
-        // Whose time was the shorter is up.
-        Err(Stop::Late) if limit == patience => Err(Failure::Over(Ending::new(
-            Cause::ClientTimeout,
-            Phase::Connect,
-        ))),
-        Err(Stop::Late) => Err(Failure::Server(Fault::Late)),
     }
+}
+
+/// A connection on its way.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// `None` once it has an end.
+    watched: Option<AsyncFd<OwnedFd>>,
+    stage: Stage,
+    /// What the server has said so far, too little to tell what it means.
+    said: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Until the connection stands; then this header is sent.
+    Standing(Vec<u8>),
+    /// Until the server has greeted.
+    Greeting,
+}
+
+/// What an attempt is polled with.
+pub(crate) struct Scene<'s> {
+    pub(crate) worker: &'s Worker,
+    pub(crate) back: &'s Back,
+    pub(crate) client: &'s Client,
+}
+
+impl Attempt {
+    /// Begins to connect.
+    pub(crate) fn begin(
+        scene: &Scene<'_>,
+        session: &Session,
+        server: &Server,
+    ) -> Result<Self, Fault> {
+        let socket =
+            open(session, server, scene.back, scene.client).map_err(|errno| match errno {
+                Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Fault::Resource,
+                _ => Fault::Refused,
+            })?;
+        let header = proxy_header(session, server, scene.client);
+        // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
+        // connection stands: one wait serves both.
+        let (stage, interest) = if scene.back.greeting.is_some() && header.is_empty() {
+            (Stage::Greeting, Interest::READABLE)
+        } else {
+            (Stage::Standing(header), Interest::WRITABLE)
+        };
+        Ok(Self {
+            watched: Some(watch(socket, interest)?),
+            stage,
+            said: Vec::new(),
+        })
+    }
+
+    /// Whether the connection stands.
+    pub(crate) fn stands(&self) -> bool {
+        self.watched
+            .as_ref()
+            .is_some_and(|socket| getpeername(socket).is_ok())
+    }
+
+    /// Whether the server has been silent so far, so that it is worth a polite end.
+    pub(crate) fn into_silent(self) -> Option<AsyncFd<OwnedFd>> {
+        match self.stage {
+            Stage::Greeting => self.watched.filter(|socket| getpeername(socket).is_ok()),
+            Stage::Standing(_) => None,
+        }
+    }
+
+    /// Goes on as far as it can. A greeting is passed on to the client at once.
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        scene: &Scene<'_>,
+    ) -> Poll<Result<Connected, Fault>> {
+        loop {
+            let Some(watched) = &self.watched else {
+                return Poll::Ready(Err(Fault::Refused));
+            };
+            match &mut self.stage {
+                Stage::Standing(header) => {
+                    // Whatever the poll says, an error is waiting at the socket.
+                    drop(ready!(watched.poll_write_ready(context)));
+                    let header = std::mem::take(header);
+                    let Some(socket) = self.watched.take().map(AsyncFd::into_inner) else {
+                        continue;
+                    };
+                    let left = match established(&socket, header) {
+                        Ok(left) => left,
+                        Err(fault) => return Poll::Ready(Err(fault)),
+                    };
+                    // A header that a fresh socket does not take at once is the relay's to finish, without a gate.
+                    if scene.back.greeting.is_none() || !left.is_empty() {
+                        return Poll::Ready(Ok(Connected {
+                            socket,
+                            passed: 0,
+                            to_client: Vec::new(),
+                            to_server: left,
+                        }));
+                    }
+                    self.watched = Some(watch(socket, Interest::READABLE)?);
+                    self.stage = Stage::Greeting;
+                }
+                Stage::Greeting => {
+                    let prefix = scene.back.greeting.as_deref().unwrap_or_default();
+                    let greeted =
+                        greeting::poll_greeting(context, scene, watched, prefix, &mut self.said);
+                    let (passed, to_client) = ready!(greeted)?;
+                    let Some(socket) = self.watched.take().map(AsyncFd::into_inner) else {
+                        continue;
+                    };
+                    return Poll::Ready(Ok(Connected {
+                        socket,
+                        passed,
+                        to_client,
+                        to_server: Vec::new(),
+                    }));
+                }
+            }
+        }
+    }
+}
+
+fn watch(socket: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Fault> {
+    sock::watch(socket, interest).map_err(|_| Fault::Resource)
 }
 
 /// A socket that is on its way to the server.
@@ -197,20 +248,20 @@ fn open(
     Ok(socket)
 }
 
-/// A connection that is writable: it stands, or its error is waiting. The header goes first.
-fn established(socket: OwnedFd, header: Vec<u8>) -> Result<Connected, Fault> {
-    if !matches!(sockopt::socket_error(&socket), Ok(Ok(()))) {
+/// A connection that is writable: it stands, or its error is waiting. The header goes first; what of it the
+/// socket has not taken comes back.
+fn established(socket: &OwnedFd, mut header: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    if !matches!(sockopt::socket_error(socket), Ok(Ok(()))) {
         return Err(Fault::Refused);
     }
-    let mut to_server = header;
-    if !to_server.is_empty() {
-        match send(&socket, &to_server, SendFlags::NOSIGNAL) {
-            Ok(sent) => drop(to_server.drain(..sent)),
+    if !header.is_empty() {
+        match send(socket, &header, SendFlags::NOSIGNAL) {
+            Ok(sent) => drop(header.drain(..sent)),
             Err(Errno::AGAIN) => {}
             Err(_) => return Err(Fault::Refused),
         }
     }
-    Ok(Connected::silent(socket, to_server))
+    Ok(header)
 }
 
 /// The PROXY header for this server; empty where it takes none.
@@ -238,13 +289,4 @@ pub(crate) fn destination(session: &Session, client: &Client) -> Option<SocketAd
     session
         .destination
         .or_else(|| sock::local_address(&client.socket))
-}
-
-/// The shorter of two limits; zero and `None` are no limit.
-fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
-    [a, b]
-        .into_iter()
-        .flatten()
-        .filter(|limit| !limit.is_zero())
-        .min()
 }

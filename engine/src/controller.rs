@@ -4,6 +4,8 @@
 //! and the controller lets the change be seen: a new selector for workers, log lines, sessions to end. It
 //! lives on the control thread and is never borrowed across an await.
 
+mod tell;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +15,13 @@ use wire::check::Outcome;
 
 use crate::balance::{Candidate, Selector};
 use crate::clock::{Clock, Millis};
-use crate::health::lines::{self, Severity};
-use crate::health::{Admin, Change, Claim, Health, OpState, WeightError};
-use crate::log::{Level, Line, LogSink, Route};
+use crate::health::{Admin, Change, Claim, Health, OpState, Sight, WeightError};
+use crate::log::LogSink;
 use crate::order::{Killer, Which};
 use crate::plane::is_dynamic;
 use crate::schedule;
 use crate::server::Standing;
-use crate::topology::{Proxy, Topology};
+use crate::topology::Topology;
 
 /// Names a server: index of its proxy, index in it.
 pub type At = (usize, usize);
@@ -29,8 +30,7 @@ pub type At = (usize, usize);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence {
     pub(crate) at: At,
-    /// Whether the connection succeeded.
-    pub(crate) success: bool,
+    pub(crate) sight: Sight,
 }
 
 /// A backend as a whole.
@@ -60,11 +60,15 @@ impl BackendState {
         self.down_before + current
     }
 
-    /// Takes the counts of a new selector in; tells whether the last server has just gone.
-    fn update(&mut self, selector: &Selector, now: Millis) -> bool {
+    /// Takes the usable servers in; tells whether the last one has just gone.
+    fn update(&mut self, candidates: &[Candidate], now: Millis) -> bool {
         let was_up = self.up;
-        self.active = selector.actives() as u32;
-        self.backup = selector.backups() as u32;
+        let usable = |backup: bool| {
+            let counted = |c: &&Candidate| c.usable && c.weight > 0 && c.backup == backup;
+            candidates.iter().filter(counted).count() as u32
+        };
+        self.active = usable(false);
+        self.backup = usable(true);
         self.up = self.active + self.backup > 0;
         if was_up == self.up {
             return false;
@@ -94,7 +98,7 @@ pub struct Controller {
     units: Vec<Vec<Unit>>,
     backends: Vec<BackendState>,
     endings: Vec<(Which, Killer)>,
-    endings_wake: Rc<Notify>,
+    wake: Rc<Notify>,
 }
 
 impl Controller {
@@ -109,7 +113,7 @@ impl Controller {
                 };
                 let dynamic = is_dynamic(conf.balance);
                 let unit = |server| Unit {
-                    health: Health::new(server, dynamic, now),
+                    health: Health::new(server, dynamic, conf.failback, now),
                     wake: Rc::new(Notify::new()),
                 };
                 conf.servers.iter().map(unit).collect()
@@ -127,7 +131,7 @@ impl Controller {
                 topology.proxies.len()
             ],
             endings: Vec::new(),
-            endings_wake: Rc::new(Notify::new()),
+            wake: Rc::new(Notify::new()),
         };
         for proxy in 0..topology.proxies.len() {
             controller.publish(proxy, now);
@@ -179,7 +183,7 @@ impl Controller {
     }
 
     /// What wakes the check task of a server before its time.
-    pub(crate) fn wake(&self, (proxy, server): At) -> Rc<Notify> {
+    pub(crate) fn wake_of_check(&self, (proxy, server): At) -> Rc<Notify> {
         Rc::clone(&self.units[proxy][server].wake)
     }
 
@@ -197,6 +201,7 @@ impl Controller {
     /// A check has ended; returns the pause before the next.
     pub(crate) fn check_ended(&mut self, at: At, outcome: Outcome, took: Duration) -> Duration {
         let took = took.as_millis() as u64;
+        self.heed_greetings(at);
         self.change(at, |health, now| health.check(outcome, took, now));
         let pause = self.health(at).map_or(0, Health::next_interval);
         schedule::spread(
@@ -205,25 +210,55 @@ impl Controller {
         )
     }
 
-    /// A session has connected a server, or has not.
+    /// A session has reached a server, or has not.
     pub(crate) fn evidence(&mut self, evidence: &Evidence) {
+        self.heed_greetings(evidence.at);
         self.change(evidence.at, |health, now| {
-            health.evidence(evidence.success, now)
+            health.evidence(evidence.sight, now)
         });
+        let health = self.health(evidence.at);
+        if health.is_some_and(|health| {
+            health
+                .silence_ends()
+                .or_else(|| health.reserve_ends())
+                .is_some()
+        }) {
+            self.wake.notify_one();
+        }
     }
 
-    /// Time passes: servers that warm up gain weight.
+    /// Lets a server's health know when it last greeted a session.
+    fn heed_greetings(&mut self, (proxy, server): At) {
+        let back = self.topology.proxies[proxy].back.as_ref();
+        let greeted = back.and_then(|back| back.servers.get(server)?.greeted());
+        if let (Some(at), Some(unit)) = (greeted, self.unit((proxy, server))) {
+            unit.health.greeted(at);
+        }
+    }
+
+    /// Time passes: servers that warm up gain weight, a reserve or a silence ends.
     pub(crate) fn tick(&mut self) {
         for proxy in 0..self.units.len() {
             for server in 0..self.units[proxy].len() {
-                self.change((proxy, server), Health::tick);
+                let at = (proxy, server);
+                if self.units[proxy][server].health.silence_ends().is_some() {
+                    self.heed_greetings(at);
+                    self.change(at, Health::judge_silence);
+                }
+                self.change(at, Health::tick);
             }
         }
     }
 
-    /// Rings when sessions are to be ended.
-    pub(crate) fn endings_wake(&self) -> Rc<Notify> {
-        Rc::clone(&self.endings_wake)
+    /// When the next silence or reserve ends.
+    pub(crate) fn next_deadline(&self) -> Option<Millis> {
+        let ends = |unit: &Unit| [unit.health.silence_ends(), unit.health.reserve_ends()];
+        self.units.iter().flatten().flat_map(ends).flatten().min()
+    }
+
+    /// Rings when there is something to do by the clock, or sessions to end.
+    pub(crate) fn wake_of_clock(&self) -> Rc<Notify> {
+        Rc::clone(&self.wake)
     }
 
     /// Which sessions are to be ended since it was last asked.
@@ -261,7 +296,7 @@ impl Controller {
         let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else {
             return false;
         };
-        let candidates: Vec<_> = self.units[proxy]
+        let mut candidates: Vec<_> = self.units[proxy]
             .iter()
             .zip(&back.servers)
             .map(|(unit, server)| Candidate {
@@ -270,12 +305,20 @@ impl Controller {
                 usable: unit.health.is_usable(),
                 backup: server.conf.backup,
                 weight: unit.health.effective_weight(now),
+                reserve: unit.health.in_reserve(),
                 last_resort: !unit.health.in_maint(),
             })
             .collect();
+        // Who is in reserve is left alone while others serve; where there are no others, nobody is.
+        let serving = |c: &Candidate| c.usable && c.weight > 0 && !c.reserve;
+        if !candidates.iter().any(serving) {
+            candidates.iter_mut().for_each(|c| c.reserve = false);
+        }
         let selector = Selector::new(&candidates, conf.balance, conf.allbackups);
-        for (unit, server) in self.units[proxy].iter().zip(&back.servers) {
-            let out = unit.health.op() == OpState::Stopped;
+        for ((unit, server), candidate) in
+            self.units[proxy].iter().zip(&back.servers).zip(&candidates)
+        {
+            let out = unit.health.op() == OpState::Stopped || candidate.reserve;
             server.set_standing(if out { Standing::Out } else { Standing::In });
         }
         let eligible: Vec<_> = back
@@ -283,7 +326,7 @@ impl Controller {
             .iter()
             .map(|server| selector.serves_any(server.index))
             .collect();
-        let last_gone = self.backends[proxy].update(&selector, now);
+        let last_gone = self.backends[proxy].update(&candidates, now);
         back.selector.store(Arc::new(selector));
         for (server, eligible) in eligible.into_iter().enumerate() {
             let warmth = self.units[proxy][server]
@@ -314,7 +357,7 @@ impl Controller {
                 if down {
                     self.endings
                         .push((Which::OnServer { proxy, server }, Killer::MarkedDown));
-                    self.endings_wake.notify_one();
+                    self.wake.notify_one();
                 }
                 back.queue.requeue(server)
             }
@@ -324,7 +367,7 @@ impl Controller {
                 if up && serves {
                     self.endings
                         .push((Which::OnBackups { proxy }, Killer::MarkedUp));
-                    self.endings_wake.notify_one();
+                    self.wake.notify_one();
                 }
                 0
             }
@@ -333,79 +376,6 @@ impl Controller {
                 0
             }
             _ => 0,
-        }
-    }
-
-    /// Writes what a change is worth saying, to the backend's log and to standard error.
-    fn tell(&self, (proxy, server): At, change: &Change, requeued: u32, now: Millis) {
-        let proxy_ref = &self.topology.proxies[proxy];
-        let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else {
-            return;
-        };
-        let server = &back.servers[server];
-        let state = self.backends[proxy];
-        let subject = lines::Subject {
-            proxy: proxy_ref.name(),
-            server: server.name(),
-            backup: server.conf.backup,
-            log_health_checks: conf.log_health_checks,
-        };
-        let standing = lines::Standing {
-            actives: state.active as usize,
-            backups: state.backup as usize,
-            sessions: server.sessions.get(),
-            requeued,
-            queued: back.queue.depth(server.index).now,
-        };
-        if let Some(line) = lines::line(subject, change, standing) {
-            self.say(proxy_ref, line.severity.into(), line.text, now);
-        }
-    }
-
-    fn tell_no_server(&self, proxy: usize, now: Millis) {
-        let proxy = &self.topology.proxies[proxy];
-        let listen = proxy.front.is_some();
-        let line = lines::no_server(proxy.name(), listen);
-        self.log_line(proxy, line.severity.into(), line.text, now);
-        let kind = if listen { "proxy" } else { "backend" };
-        let text = format!("{kind} '{}' has no server available!", proxy.name());
-        self.console(Level::Emerg, text, now);
-    }
-
-    fn say(&self, proxy: &Proxy, level: Level, text: String, now: Millis) {
-        self.log_line(proxy, level, text.clone(), now);
-        // Standard error knows alerts, warnings and notices; what is said of a server is a warning.
-        self.console(Level::Warning, text, now);
-    }
-
-    fn log_line(&self, proxy: &Proxy, level: Level, text: String, at: Millis) {
-        if proxy.logger.is_on() {
-            let route = Route::Proxy(Arc::clone(&proxy.logger));
-            self.log.send(vec![Line {
-                route,
-                level,
-                at,
-                text,
-            }]);
-        }
-    }
-
-    fn console(&self, level: Level, text: String, at: Millis) {
-        self.log.send(vec![Line {
-            route: Route::Console,
-            level,
-            at,
-            text,
-        }]);
-    }
-}
-
-impl From<Severity> for Level {
-    fn from(severity: Severity) -> Self {
-        match severity {
-            Severity::Emerg => Self::Emerg,
-            Severity::Alert => Self::Alert,
-            Severity::Notice => Self::Notice,
         }
     }
 }

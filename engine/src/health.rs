@@ -9,15 +9,20 @@
 
 mod admin;
 pub mod lines;
+mod live;
+mod reserve;
 mod status;
 #[cfg(test)]
 mod tests;
 mod weight;
 
 use bitflags::bitflags;
-use config::model::{OnError, Server};
+use config::model::{Failback, OnError, Server};
 use wire::check::{Outcome, Status, Verdict};
 
+use self::live::Live;
+pub use self::live::Sight;
+use self::reserve::Reserve;
 pub use self::weight::WeightError;
 
 bitflags! {
@@ -162,9 +167,6 @@ pub struct Detail {
     pub fraction: String,
 }
 
-/// Live failures ask for a check at once, but not more often than this, in ms.
-const HURRY: u64 = 100;
-
 /// The health of one server.
 #[derive(Debug)]
 pub struct Health {
@@ -174,10 +176,8 @@ pub struct Health {
     health: u32,
     check: CheckState,
     last: Option<Report>,
-    consecutive_errors: u32,
-    /// A live failure was seen and no check has passed since: checks follow each other at once.
-    suspect: bool,
-    hurried: Option<u64>,
+    live: Live,
+    reserve: Reserve,
     fast_once: bool,
     changed: u64,
     down_since: Option<u64>,
@@ -201,6 +201,7 @@ struct Timing {
     observe: bool,
     error_limit: u32,
     on_error: OnError,
+    failback: Failback,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -216,8 +217,8 @@ struct CheckState {
 
 impl Health {
     /// A server as its line says. `dynamic` tells whether the backend's algorithm takes any weight at
-    /// run time (all but `static-rr` and `source`).
-    pub fn new(server: &Server, dynamic: bool, now: u64) -> Self {
+    /// run time (all but `static-rr` and `source`); `failback` when it gets sessions again after a fault.
+    pub fn new(server: &Server, dynamic: bool, failback: Failback, now: u64) -> Self {
         let ms = |time: std::time::Duration| time.as_millis() as u64;
         let inter = ms(server.inter);
         let disabled = server.disabled;
@@ -233,6 +234,7 @@ impl Health {
                 observe: server.observe_layer4,
                 error_limit: server.error_limit.max(1),
                 on_error: server.on_error,
+                failback,
             },
             op: if disabled {
                 OpState::Stopped
@@ -250,9 +252,8 @@ impl Health {
                 result: None,
             },
             last: None,
-            consecutive_errors: 0,
-            suspect: false,
-            hurried: None,
+            live: Live::default(),
+            reserve: Reserve::default(),
             fast_once: false,
             changed: now,
             down_since: disabled.then_some(now),
@@ -313,15 +314,14 @@ impl Health {
                     }
                 }
                 failed_to_nothing = self.health == 0;
-                self.suspect &= self.health > 0;
+                self.live.check_failed(failed_to_nothing);
             }
             Verdict::Passed | Verdict::Conditional => {
                 self.health = (self.health + 1).min(self.full());
                 if self.is_passable() {
                     self.health = self.full();
                 }
-                self.consecutive_errors = 0;
-                self.suspect = false;
+                self.live.check_passed();
             }
             Verdict::Neutral => {}
         }
@@ -362,6 +362,7 @@ impl Health {
             return;
         }
         self.rise_up(now);
+        self.reserve.came_back(&self.conf, now);
         changes.push(Change::WentUp { cause });
         self.remind_of_drain(changes);
     }
@@ -407,69 +408,12 @@ impl Health {
         }
     }
 
-    /// Live traffic: a session's connection to the server succeeded or failed.
-    ///
-    /// With `observe layer4`, `error-limit` failures in a row count as `on-error` says. Whether or not it
-    /// is set, a failure asks for a check at once, and while that one and its followers fail they run
-    /// one right after the other: a dead server is DOWN after `fall` of them, not after `fall` intervals.
-    pub fn evidence(&mut self, success: bool, now: u64) -> Vec<Change> {
-        if !self.check.enabled || self.in_maint() {
-            return Vec::new();
-        }
-        if success {
-            self.consecutive_errors = 0;
-            return Vec::new();
-        }
-        let mut changes = Vec::new();
-        if self.conf.observe {
-            self.consecutive_errors += 1;
-            if self.consecutive_errors >= self.conf.error_limit {
-                changes = self.too_many_errors(now);
-            }
-        }
-        if self.op == OpState::Stopped {
-            return changes;
-        }
-        let lately = self
-            .hurried
-            .is_some_and(|at| now.saturating_sub(at) < HURRY);
-        if !self.suspect && !lately {
-            self.suspect = true;
-            self.hurried = Some(now);
-            changes.push(Change::CheckNow);
-        }
-        changes
-    }
-
-    fn too_many_errors(&mut self, now: u64) -> Vec<Change> {
-        let errors = std::mem::take(&mut self.consecutive_errors);
-        self.fast_once = true;
-        let rise = self.conf.rise;
-        match self.conf.on_error {
-            OnError::FastInter => return Vec::new(),
-            OnError::FailCheck => {}
-            OnError::SuddenDeath => self.health = self.health.min(rise + 1),
-            OnError::MarkDown => self.health = self.health.min(rise),
-        }
-        let info = format!(
-            "Detected {errors} consecutive errors, last one was: L4 unsuccessful connection"
-        );
-        let outcome = Outcome {
-            status: Status::Hana,
-            code: None,
-            info,
-        };
-        self.judge(
-            Report {
-                outcome,
-                duration_ms: None,
-            },
-            now,
-        )
-    }
-
-    /// Time passes: a warming server gains weight. Called about as often as [`Health::warm_up_step`] says.
+    /// Time passes: a warming server gains weight, one in reserve is used again. Called about as often as
+    /// [`Health::warm_up_step`] says, and when [`Health::reserve_ends`].
     pub fn tick(&mut self, now: u64) -> Vec<Change> {
+        if self.reserve.end(now) {
+            return vec![Change::Weight];
+        }
         if self.op != OpState::Starting {
             return Vec::new();
         }
@@ -481,7 +425,7 @@ impl Health {
 
     /// Milliseconds until the next check, counted from the end of the last one (haproxy-compat 3.3).
     pub fn next_interval(&self) -> u64 {
-        if self.suspect && !self.check.running {
+        if self.live.suspect && !self.check.running {
             0
         } else if self.fast_once {
             self.conf.fastinter

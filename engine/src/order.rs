@@ -1,5 +1,6 @@
 //! Messages to a worker, and what it tells of its sessions.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -69,9 +70,15 @@ impl Killer {
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    fn new(worker: usize, id: u32) -> Self {
+    pub(crate) fn new(worker: usize, id: u32) -> Self {
         // Shaped like an address: that is what tools expect of `show sess`.
         Self(0x5000_0000_0000 | (worker as u64 + 1) << 36 | u64::from(id) << 4)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
     }
 }
 

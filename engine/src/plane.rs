@@ -24,7 +24,7 @@ use crate::log::{Level, Line, LogSink, Route};
 use crate::order::{Killer, Order, SessionReport, Which};
 use crate::process::Process;
 use crate::schedule;
-use crate::topology::Topology;
+use crate::topology::{Proxy, Topology};
 use crate::worker::{self, Handle, Setup};
 
 /// What the command line decides.
@@ -96,6 +96,7 @@ impl Bound {
             log,
         });
         plane.run_checks();
+        plane.run_ramps();
         tokio::task::spawn_local(Rc::clone(&plane).listen_to_traffic(reports));
         tokio::task::spawn_local(Rc::clone(&plane).beat());
         Ok(plane)
@@ -293,6 +294,23 @@ impl Plane {
         }
     }
 
+    /// Where clients may be held, lets them go when there is a server again.
+    fn run_ramps(self: &Rc<Self>) {
+        let holds = |proxy: &&Arc<Proxy>| {
+            let back = proxy.conf().back.as_ref();
+            back.is_some_and(|back| back.timeout_hold.is_some())
+        };
+        for proxy in self.topology.proxies.iter().filter(holds) {
+            let (plane, proxy) = (Rc::clone(self), Arc::clone(proxy));
+            tokio::task::spawn_local(async move {
+                if let Some(back) = &proxy.back {
+                    let up = || plane.controller.borrow().backend(proxy.index).up;
+                    back.hold.ramp(up).await;
+                }
+            });
+        }
+    }
+
     /// Feeds the controller with what sessions saw.
     async fn listen_to_traffic(self: Rc<Self>, mut reports: UnboundedReceiver<Evidence>) {
         while let Some(evidence) = reports.recv().await {
@@ -301,11 +319,15 @@ impl Plane {
         }
     }
 
-    /// What the controller does by the clock: slow starts; and endings decided by checks.
+    /// What the controller does by the clock: slow starts, silences, reserves; and endings decided by checks.
     async fn beat(self: Rc<Self>) {
-        let wake = self.controller.borrow().endings_wake();
+        let wake = self.controller.borrow().wake_of_clock();
         loop {
-            let _ = tokio::time::timeout(Duration::from_secs(1), wake.notified()).await;
+            let due = self.controller.borrow().next_deadline();
+            let left = due.map_or(1_000, |due| {
+                due.saturating_sub(Clock::get().now()).min(1_000)
+            });
+            let _ = tokio::time::timeout(Duration::from_millis(left), wake.notified()).await;
             self.controller.borrow_mut().tick();
             self.flush_endings();
         }
@@ -328,7 +350,7 @@ fn heartbeat(model: &Model) -> Duration {
                 b.timeout_server_fin,
                 b.timeout_queue,
                 b.timeout_tunnel,
-                b.timeout_greeting,
+                b.timeout_hold,
             ]
         }))
         .flatten()

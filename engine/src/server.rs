@@ -3,7 +3,7 @@
 //! Its health lives with the controller alone; what workers need of it is mirrored in [`Standing`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use config::model;
 
@@ -27,6 +27,10 @@ pub struct Server {
     /// Averages and maxima of its sessions' times.
     pub times: Times,
     last_session: AtomicU64,
+    /// When it last greeted a session, plus one; 0: never.
+    greeted: AtomicU64,
+    /// How long its greetings take: eight times the average over about the last eight, in ms.
+    pace: AtomicU32,
     standing: AtomicU8,
 }
 
@@ -51,6 +55,18 @@ pub struct ServerTotals {
     pub retries: Total,
     /// Sessions moved away from it (`wredis`).
     pub redispatches: Total,
+    /// Attempts that were refused, reset, closed, or not accepted in time.
+    pub refused: Total,
+    /// Attempts it was silent on until another server had answered, or `timeout greeting` had passed.
+    pub silent: Total,
+    /// Attempts it greeted with something else than a welcome.
+    pub unwelcome: Total,
+    /// Sessions it won as the second to be asked.
+    pub hedges_won: Total,
+    /// Sessions it was asked for beside a silent server that then answered first.
+    pub hedges_lost: Total,
+    /// Sessions it took over from a server that failed them.
+    pub rescued: Total,
     /// Transfers the client broke (`cli_abrt`).
     pub client_aborts: Total,
     /// Transfers the server broke (`srv_abrt`).
@@ -80,7 +96,7 @@ impl Times {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Standing {
-    /// Not to be used, not even by a stick entry: DOWN or in maintenance.
+    /// Not to be used, not even by a stick entry: DOWN, in maintenance, or in reserve.
     Out = 0,
     /// Honoured by stick entries, whether or not the selector offers it.
     In = 1,
@@ -96,6 +112,8 @@ impl Server {
             rate: Speed::default(),
             times: Times::default(),
             last_session: AtomicU64::new(0),
+            greeted: AtomicU64::new(0),
+            pace: AtomicU32::new(0),
             standing: AtomicU8::new(Standing::In as u8),
         }
     }
@@ -116,6 +134,32 @@ impl Server {
 
     pub(crate) fn session_began(&self, now: Millis) {
         self.last_session.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// It has greeted a session, so many ms after it was asked.
+    pub(crate) fn has_greeted(&self, now: Millis, after: Millis) {
+        let sample = u32::try_from(after)
+            .unwrap_or(u32::MAX / 16)
+            .min(u32::MAX / 16);
+        let pace = self.pace.load(Ordering::Relaxed);
+        // Two workers may lose one sample to each other; nobody can tell.
+        let next = match self.greeted.swap(now + 1, Ordering::Relaxed) {
+            0 => sample * 8,
+            _ => pace - pace / 8 + sample,
+        };
+        if next != pace {
+            self.pace.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// When it last greeted a session.
+    pub(crate) fn greeted(&self) -> Option<Millis> {
+        self.greeted.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// How long its greetings take lately, in ms.
+    pub(crate) fn pace(&self) -> Millis {
+        Millis::from(self.pace.load(Ordering::Relaxed) / 8)
     }
 
     /// Forgets the maxima (`clear counters`).

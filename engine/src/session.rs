@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use config::model;
 
+use crate::assign::Story;
 use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::end::{self, Ending};
@@ -85,6 +86,10 @@ pub(crate) struct Session {
     pub(crate) retries: u16,
     /// Whether it was moved to another server on the way.
     pub(crate) redispatched: bool,
+    /// What befell it on the way to its server, if anything did.
+    pub(crate) story: Option<Box<Story>>,
+    /// It was told that there is no server.
+    pub(crate) turned_away: bool,
     /// How many waited before it: for its server, and for the backend.
     pub(crate) queued_behind: (u32, u32),
 }
@@ -122,6 +127,8 @@ impl Session {
             early_bytes_in: 0,
             retries: 0,
             redispatched: false,
+            story: None,
+            turned_away: false,
             queued_behind: (0, 0),
         }
     }
@@ -183,7 +190,7 @@ pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedF
 
 /// Everything that is decided before bytes flow.
 async fn prepare(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     ticket: &Ticket<'_>,
     session: &mut Session,
     socket: OwnedFd,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use config::model::Keepalive;
@@ -16,9 +16,9 @@ use tokio::io::unix::AsyncFd;
 /// The system has no room for another watched descriptor.
 #[expect(
     deprecated,
-    reason = "its replacement is unsafe; an `OwnedFd` keeps what that asks for"
+    reason = "its replacement is unsafe; an `OwnedFd` or a borrow of one keeps what that asks for"
 )]
-pub(crate) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn watch<D: AsRawFd>(descriptor: D, interest: Interest) -> io::Result<AsyncFd<D>> {
     AsyncFd::with_interest(descriptor, interest)
 }
 

@@ -113,6 +113,11 @@ impl<'w> Ticket<'w> {
         }
     }
 
+    /// The same for the server that is asked now.
+    pub(crate) fn note_server(&self, server: &Arc<Server>) {
+        self.with(|waiting| waiting.server = Some(Arc::clone(server)));
+    }
+
     /// Waits for `future`, at most for `limit`. A zero limit is none, as in the configuration.
     pub(crate) async fn wait<T>(
         &self,

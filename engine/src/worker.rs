@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::clock::Clock;
 use crate::controller::Evidence;
-use crate::end::{self, Ending};
+use crate::end::{self, Cause, Ending};
 use crate::listener::{Listener, accept_loop};
 use crate::log::{LogBuffer, LogSink};
 use crate::order::{Order, SessionView};
@@ -25,6 +25,9 @@ use crate::session::{Ingress, Session};
 use crate::sock;
 use crate::topology::Topology;
 use crate::wait::{Stop, WaitingRoom};
+
+/// How many silent servers a worker takes leave of at once.
+const PARTINGS: u32 = 256;
 
 /// What the tasks of a worker share.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Vec<u8>>,
     relay: RefCell<Relay>,
     sessions: Cell<u32>,
+    partings: Cell<u32>,
     evidence: UnboundedSender<Evidence>,
 }
 
@@ -99,6 +103,7 @@ async fn work(setup: Setup, relay: Relay, epoll: OwnedFd, inbox: UnboundedReceiv
         scratch: RefCell::new(vec![0; 16 * 1024]),
         relay: RefCell::new(relay),
         sessions: Cell::new(0),
+        partings: Cell::new(0),
         evidence: setup.evidence,
     });
     let accepting: Vec<_> = setup
@@ -154,10 +159,26 @@ impl Worker {
         let _ = self.evidence.send(evidence);
     }
 
-    /// Ends sessions, waiting or relayed, for which `cause` names an ending.
+    /// Leaves a server politely, beside all else; only so many at once, the others are just closed.
+    pub(crate) fn spawn_parting(self: &Rc<Self>, part: impl Future<Output = ()> + 'static) {
+        if self.partings.get() >= PARTINGS {
+            return;
+        }
+        self.partings.set(self.partings.get() + 1);
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            part.await;
+            worker.partings.set(worker.partings.get() - 1);
+        });
+    }
+
+    /// Ends sessions, waiting or relayed, for which `cause` names an ending. Who still waits for a server is
+    /// spared when that server changes its state: there are others.
     fn end_where(&self, cause: impl Fn(&SessionView<'_>) -> Option<Ending>) {
-        self.waiting
-            .stop_where(|waiting| cause(&SessionView::of_waiting(waiting)).map(Stop::Ended));
+        self.waiting.stop_where(|waiting| {
+            let ending = cause(&SessionView::of_waiting(waiting))?;
+            (ending.cause == Cause::Killed).then_some(Stop::Ended(ending))
+        });
         let mut ended = Vec::new();
         self.relay.borrow_mut().end_where(&mut ended, |session| {
             cause(&SessionView::of_session(session))

@@ -4,7 +4,7 @@ use super::{ALL, Args, BACK, FRONT, Keyword};
 use crate::diagnostic::Fault;
 use crate::draft::{CheckOption, GreetingOption, HttpKind, HttpOnly, Settings};
 use crate::keyword::Modifier;
-use crate::model::LogLines;
+use crate::model::{Failback, Failover, LogLines};
 
 type Row = Keyword<Settings>;
 
@@ -33,6 +33,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("option nolinger", ALL, "Close with a reset."),
     Row { syntax: "[<interval>]", args: (0, 1), ..Row::option("option redispatch", BACK, redispatch, "Let a session go to another server when retries fail: HAProxy's way; without it and without `retries` it goes at once.") },
     Row { syntax: "[<prefix>]", args: (0, 1), ..Row::option("option greeting", BACK, greeting, "Posthouse's own: servers speak first, and a session has one when it has greeted, by default with `220`; otherwise the next is tried. Without it the check tells: `option smtpchk`, or a first `expect` of a `220`.") },
+    Row { syntax: "[time <time>] [attempts <number>]", args: (0, 4), ..Row::option("option failover", BACK, failover, "Posthouse's own, and its default where neither `retries` nor `option redispatch` is written: every server once, at once; for 60s, and so many attempts. `no option failover` is HAProxy's way.") },
+    Row { syntax: "now|after <time>|manual", args: (0, 2), ..Row::option("option failback", BACK, failback, "Posthouse's own: when a server that was DOWN gets sessions again while others serve: as soon as it is UP, which is HAProxy's way and the default; when it was UP for so long; or when `set server ... state ready` says so.") },
     Row { syntax: "[clf]", args: (0, 1), negatable: false, ..Row::option("option tcplog", ALL, tcplog, "The long line for sessions.") },
     Row { args: (0, super::ANY), ..Row::option("option tcp-check", BACK, tcp_check, "Check servers with `tcp-check` rules.") },
     Row { syntax: "[HELO|EHLO <domain>]", args: (0, super::ANY), ..Row::option("option smtpchk", BACK, smtpchk, "Check servers with an SMTP dialogue.") },
@@ -92,6 +94,50 @@ fn redispatch(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault>
         }
     });
     Ok(())
+}
+
+fn failover(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    settings.back.failover = match args.modifier {
+        Modifier::No => Some(Failover::Off),
+        Modifier::Default => None,
+        Modifier::None => {
+            let (mut time, mut attempts) = (None, None);
+            while let Some(word) = args.next() {
+                match word.text.as_str() {
+                    "time" => time = Some(args.time()?),
+                    "attempts" => attempts = Some(args.number(1..=1000)?),
+                    other => {
+                        let text = format!("'option failover' does not know '{other}'.");
+                        return Err(Fault::new("bad-choice", text)
+                            .on(&word.span)
+                            .help("it takes 'time <time>' and 'attempts <number>'"));
+                    }
+                }
+            }
+            Some(Failover::On { time, attempts })
+        }
+    };
+    Ok(())
+}
+
+fn failback(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    if !matches!(args.modifier, Modifier::None) {
+        settings.back.failback = Failback::Now;
+        return Ok(());
+    }
+    let word = args.word()?;
+    settings.back.failback = match word.text.as_str() {
+        "now" => Failback::Now,
+        "after" => Failback::After(args.time()?),
+        "manual" => Failback::Manual,
+        other => {
+            let text = format!("'option failback' does not know '{other}'.");
+            return Err(Fault::new("bad-choice", text)
+                .on(&word.span)
+                .help("it is 'now', 'after <time>' or 'manual'"));
+        }
+    };
+    args.end()
 }
 
 fn greeting(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {

@@ -28,6 +28,10 @@ pub(crate) const ROWS: &[Row] = &[
     timeout!("timeout client", FRONT, front.timeout_client, "How long a client may be silent."),
     timeout!("timeout queue", BACK, back.timeout_queue, "How long a session may wait for a slot; default `timeout connect`."),
     timeout!("timeout greeting", BACK, back.timeout_greeting, "Posthouse's own: how long a server that is connected and silent keeps a session that another server could have; default 5s."),
+    Row::new("timeout hedge", BACK, "<time>", (1, 1), |a, s| { s.back.timeout_hedge = Some(a.time()?); Ok(()) }, "Posthouse's own: a server that is silent for so long gets a rival, and the first greeting wins; 0 is never. Without it: 300ms where servers speak first and there is another, and longer for servers that always take longer."),
+    timeout!("timeout hold", BACK, back.timeout_hold, "Posthouse's own: how long a client waits for a server to come back when there is none; default 0, it is told at once."),
+    Row::new("maxhold", BACK, "<number>", (1, 1), |a, s| { s.back.maxhold = a.count()?; Ok(()) }, "Posthouse's own: how many clients may wait for `timeout hold` at once; default 1000."),
+    Row::new("unavailable-reply", BACK, "<text>", (1, super::ANY), unavailable_reply, "Posthouse's own: what a client hears when there is no server; `%H` is the host's name, `%ID` the session's; default `421 4.3.2 %H Service temporarily unavailable`."),
     timeout!("timeout tunnel", BACK, back.timeout_tunnel, "Replaces both once bytes flow."),
     timeout!("timeout check", BACK, back.timeout_check, "How long a check's dialogue may take once it is connected."),
     timeout!("timeout client-fin", FRONT, front.timeout_client_fin, "How long a client may be silent once one side has ended."),
@@ -95,6 +99,38 @@ fn description(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault
         .map(|word| word.text.as_str())
         .collect();
     settings.description = Some(words.join(" "));
+    Ok(())
+}
+
+/// A reply line as RFC 5321, 4.2 has them: a code that says no, and at most 512 octets.
+fn unavailable_reply(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    let first = args.word()?;
+    let mut text = first.text.clone();
+    while let Some(word) = args.next() {
+        text.push(' ');
+        text.push_str(&word.text);
+    }
+    let bad = |why: &str| {
+        Err(
+            Fault::new("bad-reply", format!("'unavailable-reply' {why}"))
+                .on(&first.span)
+                .help("write it like '421 4.3.2 %H Service temporarily unavailable'"),
+        )
+    };
+    let (code, rest) = text.as_bytes().split_at(text.len().min(3));
+    if !matches!(code, [b'4' | b'5', b'0'..=b'5', b'0'..=b'9']) || !rest.starts_with(b" ") {
+        return bad("must begin with a reply code of 4xx or 5xx and a space.");
+    }
+    if !text
+        .bytes()
+        .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    {
+        return bad("takes printable ASCII alone.");
+    }
+    if text.len() > 400 {
+        return bad("is longer than 400 octets; with names in it a reply may have 512.");
+    }
+    settings.back.unavailable_reply = Some(text);
     Ok(())
 }
 

@@ -4,9 +4,14 @@ use std::sync::OnceLock;
 
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
-use crate::end::{Cause, Ending};
+use crate::end::{Cause, Ending, Phase};
+use crate::order::SessionId;
 use crate::prelude::Client;
 use crate::session::Session;
+use crate::worker::Worker;
+
+/// The default of `unavailable-reply` (RFC 5321, 4.2.2; RFC 3463, 3.4).
+const REPLY: &str = "421 4.3.2 %H Service temporarily unavailable";
 
 /// A search that found nobody.
 #[derive(Debug)]
@@ -14,6 +19,14 @@ pub(super) struct Vain {
     pub(super) ending: Ending,
     /// The greeting of the last server that was reached and did not want the session.
     pub(super) words: Option<Vec<u8>>,
+}
+
+impl Vain {
+    /// Whether a server that comes back could have helped: neither the client nor an operator ended it.
+    pub(super) fn is_for_want_of_a_server(&self) -> bool {
+        matches!(self.ending.cause, Cause::Server | Cause::ServerTimeout)
+            && self.ending.phase == Phase::Connect
+    }
 }
 
 impl From<Ending> for Vain {
@@ -27,25 +40,41 @@ impl From<Ending> for Vain {
 
 /// Says goodbye to a client that waits for a greeting, unless it is the client itself that left, or an
 /// operator who ended the session.
-pub(super) fn say(session: &mut Session, client: &Client, vain: &Vain) {
-    let gated = session.back().is_some_and(|back| back.greeting.is_some());
+pub(super) fn say(worker: &Worker, session: &mut Session, client: &Client, vain: &Vain) {
     let ours = matches!(vain.ending.cause, Cause::Server | Cause::ServerTimeout);
-    if !gated || !ours {
+    let Some(back) = session
+        .back()
+        .filter(|back| back.greeting.is_some() && ours)
+    else {
         return;
-    }
-    let words = vain.words.as_deref().unwrap_or_else(|| unavailable());
-    let sent = send(&client.socket, words, SendFlags::NOSIGNAL).unwrap_or(0);
+    };
+    let reply = match &vain.words {
+        Some(words) => words.clone(),
+        None => {
+            let text = back.unavailable_reply.as_deref().unwrap_or(REPLY);
+            let id = SessionId::new(worker.id, session.id);
+            let text = text.replace("%ID", &id.to_string());
+            let mut reply = text.replace("%H", host()).into_bytes();
+            reply.extend_from_slice(b"\r\n");
+            reply
+        }
+    };
+    let sent = send(&client.socket, &reply, SendFlags::NOSIGNAL).unwrap_or(0);
     session.bytes_out += sent as u64;
+    session.turned_away = true;
+    if let Some(back) = session.farm() {
+        back.totals.at(worker.id).unavailable.add(1);
+    }
     // The end of the stream first: a close alone could take the words back.
     let _ = shutdown(&client.socket, Shutdown::Write);
 }
 
-/// `421 4.3.2 <name> Service temporarily unavailable` (RFC 5321, 4.2.2; RFC 3463, 3.4).
-fn unavailable() -> &'static [u8] {
-    static LINE: OnceLock<Vec<u8>> = OnceLock::new();
-    LINE.get_or_init(|| {
-        let system = rustix::system::uname();
-        let name = system.nodename().to_string_lossy().into_owned();
-        format!("421 4.3.2 {name} Service temporarily unavailable\r\n").into_bytes()
+fn host() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
     })
 }

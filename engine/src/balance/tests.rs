@@ -150,6 +150,7 @@ fn candidates(weights: &[u32]) -> Vec<Candidate> {
             usable: true,
             backup: false,
             weight,
+            reserve: false,
             last_resort: true,
         })
         .collect()
@@ -422,4 +423,52 @@ fn huge_weights_make_no_huge_cycle() {
     let map = sequence::map(&weights);
     assert!(map.len() <= 16_384 + 200);
     assert!((0..200).all(|place| map.contains(&place)));
+}
+
+#[test]
+fn a_spare_is_usable_has_room_and_was_not_asked() {
+    let mut servers = candidates(&[1, 1, 1]);
+    servers[1].backup = true;
+    servers[2].backup = true;
+    let selector = Selector::new(&servers, Balance::RoundRobin, false);
+    let mut tried = Tried::default();
+    let spare = |selector: &Selector, tried: &Tried, full: usize| {
+        let loads = |index: usize| Load {
+            served: u32::from(index == full),
+            queued: 0,
+            maxconn: 1,
+        };
+        selector.spare(&Pick {
+            source: None,
+            loads: &loads,
+            tried,
+        })
+    };
+    tried.insert(0);
+    assert_eq!(spare(&selector, &tried, 9), Some(1));
+    assert_eq!(spare(&selector, &tried, 1), Some(2));
+    servers[1].usable = false;
+    let selector = Selector::new(&servers, Balance::RoundRobin, false);
+    assert_eq!(spare(&selector, &tried, 9), Some(2));
+    tried.insert(2);
+    assert_eq!(spare(&selector, &tried, 9), None, "DOWN is no spare");
+}
+
+#[test]
+fn a_server_in_reserve_is_the_first_of_the_last_resorts() {
+    let mut servers = candidates(&[1, 1, 1]);
+    servers[0].usable = false;
+    servers[1].reserve = true;
+    let selector = Selector::new(&servers, Balance::RoundRobin, false);
+    let mut tried = Tried::default();
+    let mut order = Vec::new();
+    while let Choice::Server(index) = selector.fallback(&Pick {
+        source: None,
+        loads: &idle,
+        tried: &tried,
+    }) {
+        order.push(index);
+        tried.insert(index);
+    }
+    assert_eq!(order, [2, 1, 0]);
 }

@@ -4,21 +4,17 @@
 //! A postscreen teaser (`220-`) is a greeting; `421` and `554` are not.
 
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use config::model::Back;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, getpeername, recv, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::unix::AsyncFd;
 
-use super::{Connected, Failure, Fault, shorter};
-use crate::prelude::Client;
-use crate::wait::{Stop, Ticket};
-use crate::worker::Worker;
+use super::{Fault, Scene};
 
-/// `timeout greeting` where it is not written. Servers that look clients up before they greet take a second
-/// or two; one that is silent for longer is left for another, if there is another.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server whose session another has got may take to greet, to hear QUIT and to close.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The longest first line that is kept for the client.
 const LONGEST: usize = 512;
@@ -42,69 +38,27 @@ fn judge(said: &[u8], prefix: &[u8]) -> Verdict {
     }
 }
 
-/// Waits until the server greets, and passes the greeting on at once: one read tells success, refusal and the
-/// greeting itself. `begun` is when the attempt began; `another` tells whether the session could go elsewhere.
-pub(super) async fn await_greeting(
-    worker: &Worker,
-    ticket: &Ticket<'_>,
-    (back, prefix): (&Back, &[u8]),
-    (watched, begun): (AsyncFd<OwnedFd>, Instant),
-    client: &Client,
-    another: impl Fn() -> bool,
-) -> Result<Connected, Failure> {
-    let greeting = back.timeout_greeting.unwrap_or(PATIENCE);
-    let mut limit = shorter(back.timeout_connect, Some(greeting));
-    let mut said = Vec::new();
-    loop {
-        let first = first_bytes(worker, &watched, client, prefix, &mut said);
-        let late = match ticket.wait(limit, first).await {
-            Ok(Ok((passed, to_client))) => {
-                return Ok(Connected {
-                    socket: watched.into_inner(),
-                    passed,
-                    to_client,
-                    to_server: Vec::new(),
-                });
-            }
-            Ok(Err(fault)) => return Err(Failure::Server(fault)),
-            Err(Stop::Ended(ending)) => return Err(Failure::Over(ending)),
-            Err(Stop::Late) => begun.elapsed(),
-        };
-        if getpeername(&watched).is_err() {
-            return Err(Failure::Server(Fault::Late));
-        }
-        // It is connected, and silent. The last one there is is waited for as long as a session would.
-        limit = match back.timeout_server.filter(|limit| !limit.is_zero()) {
-            _ if late < greeting => Some(greeting - late),
-            _ if another() => return Err(Failure::Server(Fault::Silent)),
-            None => None,
-            Some(server) if late < server => Some(server - late),
-            Some(_) => return Err(Failure::Server(Fault::Silent)),
-        };
-    }
-}
-
 /// Reads until the verdict is clear. What is welcome goes to the client at once; what it has not taken comes
-/// back, with the number of bytes it has.
-async fn first_bytes(
-    worker: &Worker,
+/// back, with the number of bytes it has. One read tells success, refusal and the greeting itself.
+pub(super) fn poll_greeting(
+    context: &mut Context<'_>,
+    scene: &Scene<'_>,
     watched: &AsyncFd<OwnedFd>,
-    client: &Client,
     prefix: &[u8],
     said: &mut Vec<u8>,
-) -> Result<(u64, Vec<u8>), Fault> {
+) -> Poll<Result<(u64, Vec<u8>), Fault>> {
     loop {
-        let mut ready = watched.readable().await.map_err(|_| Fault::Refused)?;
-        let mut scratch = worker.scratch.borrow_mut();
+        let mut ready = ready!(watched.poll_read_ready(context)).map_err(|_| Fault::Refused)?;
+        let mut scratch = scene.worker.scratch.borrow_mut();
         let read = match recv(watched, &mut scratch[..], RecvFlags::empty()) {
-            Ok((0, _)) => return Err(Fault::Refused),
+            Ok((0, _)) => return Poll::Ready(Err(Fault::Refused)),
             Ok((read, _)) => read,
             Err(Errno::AGAIN) => {
                 ready.clear_ready();
                 continue;
             }
             Err(Errno::INTR) => continue,
-            Err(_) => return Err(Fault::Refused),
+            Err(_) => return Poll::Ready(Err(Fault::Refused)),
         };
         let bytes = if said.is_empty() {
             &scratch[..read]
@@ -115,19 +69,43 @@ async fn first_bytes(
         match judge(bytes, prefix) {
             Verdict::Welcome => {
                 // An error here is the client's: the relay's first read of it will tell.
-                let sent = send(&client.socket, bytes, SendFlags::NOSIGNAL).unwrap_or(0);
-                return Ok((sent as u64, bytes[sent..].to_vec()));
+                let sent = send(&scene.client.socket, bytes, SendFlags::NOSIGNAL).unwrap_or(0);
+                return Poll::Ready(Ok((sent as u64, bytes[sent..].to_vec())));
             }
             Verdict::Unwelcome => {
                 let line = first_line(bytes);
                 // It has said what it had to say; a mail server expects an answer (RFC 5321, 3.1).
                 let _ = send(watched, b"QUIT\r\n", SendFlags::NOSIGNAL);
-                return Err(Fault::Unwelcome(line));
+                return Poll::Ready(Err(Fault::Unwelcome(line)));
             }
             Verdict::More if said.is_empty() => *said = bytes.to_vec(),
             Verdict::More => {}
         }
     }
+}
+
+/// Leaves a server whose session another has got, as a mail client would: waits for its greeting, says QUIT
+/// and reads to the end, so that nothing looks lost in its log. To speak first would look like spam.
+pub(crate) async fn part(watched: AsyncFd<OwnedFd>) {
+    let leave = async {
+        let mut sink = [0; 512];
+        let mut quit = false;
+        loop {
+            let mut ready = watched.readable().await?;
+            match recv(&watched, &mut sink[..], RecvFlags::empty()) {
+                Ok((0, _)) => return Ok(()),
+                Ok(_) if quit => {}
+                Ok(_) => {
+                    quit = true;
+                    send(&watched, b"QUIT\r\n", SendFlags::NOSIGNAL)?;
+                }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(error) => return Err(std::io::Error::from(error)),
+            }
+        }
+    };
+    // Late or broken: it would have been too late for the session as well.
+    let _ = tokio::time::timeout(FAREWELL, leave).await;
 }
 
 /// The first line, whole: it may be all the client gets to hear.

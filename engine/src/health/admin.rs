@@ -12,7 +12,13 @@ impl Health {
                 Admin::Drain => AdminBits::FDRAIN,
                 Admin::Maint => AdminBits::FMAINT,
             };
-        self.set_admin(admin, now)
+        // `ready` is also the word for a server that waits for it (`option failback manual`).
+        let released = wanted == Admin::Ready && self.reserve.release();
+        let mut changes = self.set_admin(admin, now);
+        if released && changes.is_empty() {
+            changes.push(Change::Weight);
+        }
+        changes
     }
 
     fn set_admin(&mut self, admin: AdminBits, now: u64) -> Vec<Change> {
@@ -39,7 +45,7 @@ impl Health {
         let expected = drained || self.op == OpState::Stopping;
         self.health = 0;
         self.check.paused |= self.check.enabled;
-        self.suspect = false;
+        self.live.suspect = false;
         if was_up {
             self.enter(OpState::Stopped, now);
             self.down_transitions += 1;

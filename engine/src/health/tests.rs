@@ -4,7 +4,7 @@ mod live;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use config::model::{Location, ServerAddress};
+use config::model::{Failback, Location, ServerAddress};
 
 use super::lines::{Severity, Standing, Subject, line, no_server};
 use super::*;
@@ -68,7 +68,7 @@ fn passed() -> Outcome {
 }
 
 fn fresh() -> Health {
-    Health::new(&conf(), true, 0)
+    Health::new(&conf(), true, Failback::Now, 0)
 }
 
 /// A server whose first check has passed.
@@ -221,7 +221,7 @@ fn a_conditional_pass_stops_new_sessions() {
 fn a_disabled_server_is_in_maintenance_until_it_is_enabled() {
     let mut server = conf();
     server.disabled = true;
-    let mut health = Health::new(&server, true, 0);
+    let mut health = Health::new(&server, true, Failback::Now, 0);
     assert_eq!(
         (
             health.op() as u8,
@@ -246,7 +246,7 @@ fn a_disabled_server_is_in_maintenance_until_it_is_enabled() {
     );
     assert!(health.wants_checks());
     server.check = false;
-    let health = Health::new(&server, true, 0);
+    let health = Health::new(&server, true, Failback::Now, 0);
     assert_eq!((health.check_status() as u8, health.check_state()), (1, 8));
 }
 
@@ -254,13 +254,13 @@ fn a_disabled_server_is_in_maintenance_until_it_is_enabled() {
 fn a_server_without_check_is_always_up() {
     let mut server = conf();
     server.check = false;
-    let mut health = Health::new(&server, true, 0);
+    let mut health = Health::new(&server, true, Failback::Now, 0);
     assert_eq!(
         (health.status_text().as_str(), health.check_state()),
         ("no check", 0)
     );
     assert_eq!(health.health(), 2);
-    assert!(health.evidence(false, 1).is_empty());
+    assert!(health.evidence(Sight::Failed, 1).is_empty());
     assert!(!health.enable_check(true));
     health.admin(Admin::Maint, 2);
     assert_eq!(
@@ -336,16 +336,28 @@ fn invariants_hold_in_a_random_life() {
         server.observe_layer4 = random.bool();
         server.error_limit = 3;
         server.slowstart = random.bool().then_some(Duration::from_secs(3));
-        let mut health = Health::new(&server, true, 0);
+        let failback = [
+            Failback::Now,
+            Failback::After(Duration::from_secs(5)),
+            Failback::Manual,
+        ][random.usize(0..3)];
+        let mut health = Health::new(&server, true, failback, 0);
         let mut now = 0;
         for step in 0..200 {
             now += random.u64(0..2_000);
             let was_up = health.is_up();
-            let changes = match random.u8(0..12) {
+            let changes = match random.u8(0..13) {
                 0..3 => health.check(passed(), 1, now),
                 3..6 => health.check(refused(), 1, now),
                 6 => health.check(outcome(Status::L7Okc, ""), 1, now),
-                7 => health.evidence(random.bool(), now),
+                7 => health.evidence(
+                    [
+                        Sight::Answered,
+                        Sight::Failed,
+                        Sight::Silent { for_ms: 300 },
+                    ][random.usize(0..3)],
+                    now,
+                ),
                 8 => health.admin(
                     [Admin::Ready, Admin::Drain, Admin::Maint][random.usize(0..3)],
                     now,
@@ -355,6 +367,7 @@ fn invariants_hold_in_a_random_life() {
                     now,
                 ),
                 10 => health.tick(now),
+                11 => health.judge_silence(now),
                 _ => {
                     health.check_started();
                     Vec::new()

@@ -5,12 +5,14 @@ use std::os::fd::AsFd;
 
 use crate::clock::Clock;
 use crate::end::Ending;
+use crate::order::SessionId;
 use crate::session::{Peer, Session};
 use crate::sock;
 use crate::worker::Worker;
 
 /// The line of `option tcplog`:
-/// `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`.
+/// `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`; and behind it, where a server
+/// failed the session, which and how, and the time until it had another.
 pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> String {
     let mut out = String::with_capacity(160);
     let asap = session.ingress.front().logasap;
@@ -61,6 +63,13 @@ pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> Stri
         session.queued_behind.0,
         session.queued_behind.1,
     );
+    if let Some(story) = &session.story {
+        let lost = marks.connected.unwrap_or_else(|| session.age());
+        let _ = write!(out, " tried={story} lost={lost}ms");
+    }
+    if session.turned_away {
+        let _ = write!(out, " id={}", SessionId::new(worker.id, session.id));
+    }
     out
 }
 

@@ -1,0 +1,229 @@
+//! Clients that wait for a server to come back (`timeout hold`), first in first out.
+//!
+//! When a backend has a usable server again, they are let go a few at first and twice as many with each step, so
+//! that a server that just came back is not flooded. Whoever finds it gone again keeps its place. Nobody who
+//! comes meanwhile overtakes them. A client that leaves is forgotten at once.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::{Clock, Millis};
+use crate::end::{Cause, Ending, Phase};
+use crate::prelude::Client;
+use crate::session::Session;
+use crate::sock;
+use crate::wait::{Stop, Ticket};
+use crate::worker::Worker;
+
+/// How long a step of the ramp takes.
+pub(crate) const STEP: Duration = Duration::from_millis(50);
+
+/// How many the first step lets go.
+const FIRST: usize = 4;
+
+/// Those who wait for a backend.
+#[derive(Debug)]
+pub struct Hold {
+    most: usize,
+    waiting: AtomicUsize,
+    line: Mutex<Line>,
+    occupied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: BTreeMap<u64, oneshot::Sender<()>>,
+    arrivals: u64,
+    /// Somebody who was let go is back.
+    returned: bool,
+}
+
+impl Hold {
+    pub(crate) fn new(most: u32) -> Self {
+        Self {
+            most: most as usize,
+            waiting: AtomicUsize::new(0),
+            line: Mutex::default(),
+            occupied: Notify::new(),
+        }
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // A panic in between leaves a line that is still a line.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place in the line: the old one for who was there before. `None`: there are too many.
+    fn enter(&self, before: Option<u64>) -> Option<Place<'_>> {
+        let mut line = self.line();
+        if line.waiting.len() >= self.most {
+            return None;
+        }
+        line.returned |= before.is_some();
+        let arrival = before.unwrap_or_else(|| {
+            line.arrivals += 1;
+            line.arrivals
+        });
+        let (caller, call) = oneshot::channel();
+        line.waiting.insert(arrival, caller);
+        self.waiting.store(line.waiting.len(), Ordering::Relaxed);
+        self.occupied.notify_one();
+        Some(Place {
+            hold: self,
+            arrival,
+            call,
+        })
+    }
+
+    /// Lets the first ones go; true when one who was let go before has come back.
+    fn release(&self, count: usize) -> bool {
+        let mut line = self.line();
+        for _ in 0..count {
+            let Some((_, caller)) = line.waiting.pop_first() else {
+                break;
+            };
+            // Who has left meanwhile gives its turn to nobody: the next step is near.
+            let _ = caller.send(());
+        }
+        self.waiting.store(line.waiting.len(), Ordering::Relaxed);
+        std::mem::take(&mut line.returned)
+    }
+
+    /// Lets those who wait go while `up` says that there is a server: the ramp. Never returns.
+    pub(crate) async fn ramp(&self, up: impl Fn() -> bool) {
+        let mut count = FIRST;
+        loop {
+            if !self.is_busy() {
+                count = FIRST;
+                self.occupied.notified().await;
+                continue;
+            }
+            if up() {
+                count = if self.release(count) {
+                    FIRST
+                } else {
+                    count * 2
+                };
+            } else {
+                count = FIRST;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+}
+
+/// A place in the line; given back when dropped.
+#[derive(Debug)]
+struct Place<'h> {
+    hold: &'h Hold,
+    arrival: u64,
+    call: oneshot::Receiver<()>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut line = self.hold.line();
+        line.waiting.remove(&self.arrival);
+        self.hold
+            .waiting
+            .store(line.waiting.len(), Ordering::Relaxed);
+    }
+}
+
+/// One session's waiting, which may take several turns.
+#[derive(Debug)]
+pub(crate) struct Turn<'h> {
+    worker: &'h Worker,
+    hold: &'h Hold,
+    limit: Duration,
+    arrival: Option<u64>,
+    until: Option<Millis>,
+}
+
+impl<'h> Turn<'h> {
+    pub(crate) fn new(worker: &'h Worker, hold: &'h Hold, limit: Duration) -> Self {
+        Self {
+            worker,
+            hold,
+            limit,
+            arrival: None,
+            until: None,
+        }
+    }
+
+    /// Waits until there may be a server. False: the time is up, or too many wait.
+    pub(crate) async fn wait(
+        &mut self,
+        ticket: &Ticket<'_>,
+        session: &Session,
+        client: &Client,
+    ) -> Result<bool, Ending> {
+        let now = Clock::get().now();
+        let until = *self
+            .until
+            .get_or_insert(now + self.limit.as_millis() as Millis);
+        let left = Duration::from_millis(until.saturating_sub(now));
+        let Some(mut place) = self.hold.enter(self.arrival).filter(|_| !left.is_zero()) else {
+            return Ok(false);
+        };
+        if self.arrival.replace(place.arrival).is_none()
+            && let Some(back) = session.farm()
+        {
+            back.totals.at(self.worker.id).held.add(1);
+        }
+        let mut gone = pin!(leaves(client));
+        let called = poll_fn(|context| {
+            if Pin::new(&mut place.call).poll(context).is_ready() {
+                return Poll::Ready(true);
+            }
+            gone.as_mut().poll(context).map(|()| false)
+        });
+        match ticket.wait(Some(left), called).await {
+            Ok(true) => Ok(true),
+            Ok(false) => Err(Ending::new(Cause::Client, Phase::Queue)),
+            Err(Stop::Ended(ending)) => Err(ending),
+            Err(Stop::Late) => Ok(false),
+        }
+    }
+}
+
+/// Waits until a client has left. One that talks before it was greeted has not.
+async fn leaves(client: &Client) {
+    let Ok(watched) = sock::watch(client.socket.as_fd(), Interest::READABLE) else {
+        return std::future::pending().await;
+    };
+    loop {
+        let Ok(mut ready) = watched.readable().await else {
+            return;
+        };
+        let mut byte = [0; 1];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let ended = ready.ready().is_read_closed();
+        match recv(client.socket.as_fd(), &mut byte[..], flags) {
+            Ok((0, _)) => return,
+            Err(error) if error != rustix::io::Errno::AGAIN => return,
+            _ if ended => return,
+            _ => ready.clear_ready(),
+        }
+    }
+}
