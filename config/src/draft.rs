@@ -147,6 +147,8 @@ pub(crate) struct Settings {
     /// Where a line format is asked for.
     pub(crate) log_format: Option<Spot>,
     pub(crate) log_tag: Option<String>,
+    /// `no lint`.
+    pub(crate) no_lint: Vec<&'static str>,
     pub(crate) disabled: bool,
     pub(crate) http: Vec<HttpOnly>,
     pub(crate) check: CheckOption,
@@ -180,6 +182,7 @@ impl Default for Settings {
             log: Vec::new(),
             log_format: None,
             log_tag: None,
+            no_lint: Vec::new(),
             disabled: false,
             http: Vec::new(),
             check: CheckOption::None,
@@ -276,6 +279,7 @@ impl BindDraft {
                 address: BindAddress::Fd(-1),
                 name: None,
                 id: 0,
+                defer_accept: false,
                 accept_proxy: false,
                 backlog: None,
                 maxconn: None,

@@ -10,6 +10,7 @@ mod draft;
 mod env;
 mod keyword;
 mod lexer;
+mod lint;
 mod load;
 pub mod model;
 mod reference;
@@ -19,5 +20,6 @@ mod units;
 
 pub use env::Lookup;
 pub use keyword::address::Resolver;
+pub use lint::advise;
 pub use load::{Loaded, Source, load, load_sources};
 pub use reference::reference;

@@ -175,6 +175,8 @@ pub struct Proxy {
     pub front: Option<Front>,
     /// What has servers, in a backend and a listen.
     pub back: Option<Back>,
+    /// `no lint`: advice that is not wanted, by code.
+    pub no_lint: Vec<&'static str>,
     /// `stick-table` of this section.
     pub stick_table: Option<StickTable>,
 }

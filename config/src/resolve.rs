@@ -17,6 +17,7 @@ use crate::model::{
     Back, Bind, Front, Global, Keepalive, Model, Proxy, Server, StickRule, StickTable, StoreType,
 };
 
+mod failover;
 mod http;
 mod timeouts;
 
@@ -137,6 +138,7 @@ impl Context<'_> {
             log_tag: settings.log_tag.clone(),
             front,
             back,
+            no_lint: settings.no_lint.clone(),
             stick_table: None,
         }
     }
@@ -230,6 +232,7 @@ impl Context<'_> {
             GreetingOption::Off => None,
             GreetingOption::Prefix(prefix) => Some(prefix.clone()),
         };
+        failover::tell_of_both_ways(draft, report);
         Back {
             servers: self.servers(draft, report),
             check: Arc::new(check),

@@ -28,6 +28,13 @@ fn tell(diagnostic: &Diagnostic, suspicions: bool, report: &mut Report) {
     report.say(level, diagnostic.render());
 }
 
+/// `-c`: what is legal and goes wrong with mail.
+pub(crate) fn advise(model: &Model, report: &mut Report) {
+    for diagnostic in config::advise(model) {
+        tell(&diagnostic, false, report);
+    }
+}
+
 /// `-cc`: 0 for true, 1 for false; what cannot be understood is told, and ends with 2.
 pub(crate) fn judge(condition: &str, report: &mut Report) -> ExitCode {
     match config::condition::evaluate(condition, &|name| std::env::var(name).ok()) {

@@ -85,6 +85,7 @@ fn prepare(flags: &Flags, report: &mut Report) -> anyhow::Result<ExitCode> {
     }
     let listens = check::has_listener(&model);
     if flags.check {
+        load::advise(&model, report);
         return Ok(tell(
             &check::verdict(listens, report.warned(), flags.verbose),
             report,

@@ -19,7 +19,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("transparent", BIND, "", (0, 0), |_, b| { b.bind.transparent = true; Ok(()) }, "Bind an address that is not this host's."),
     Row::new("v4v6", BIND, "", (0, 0), |_, b| { b.bind.v6 = Some(V6::Both); Ok(()) }, "IPv4 and IPv6 on one socket."),
     Row::new("v6only", BIND, "", (0, 0), |_, b| { b.bind.v6 = Some(V6::Only); Ok(()) }, "IPv6 alone."),
-    Row::new("defer-accept", BIND, "", (0, 0), defer_accept, "Wait for the client's first bytes; harmful in front of mail servers, which speak first."),
+    Row::new("defer-accept", BIND, "", (0, 0), |_, b| { b.bind.defer_accept = true; Ok(()) }, "Wait for the client's first bytes; not applied: harmful in front of mail servers, which speak first."),
     Row::new("mss", BIND, "<bytes>", (1, 1), |a, b| { b.bind.mss = Some(a.number(1..=65_535)?); Ok(()) }, "Largest TCP segment."),
     Row::new("tcp-ut", BIND, "<time>", (1, 1), |a, b| { b.bind.tcp_ut = a.timeout()?; Ok(()) }, "TCP user timeout."),
     Row::new("mode", BIND, "<octal>", (1, 1), |a, b| { b.bind.permissions.mode = Some(mode(a)?); Ok(()) }, "Mode of a unix socket."),
@@ -107,11 +107,5 @@ fn level(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
         ("admin", Level::Admin),
     ];
     draft.level = Some(args.choice(&levels)?);
-    Ok(())
-}
-
-fn defer_accept(args: &mut Args<'_>, _: &mut BindDraft) -> Result<(), Fault> {
-    let text = "'defer-accept' keeps clients of a mail server waiting, because the server speaks first; it is not applied.";
-    args.warn(Fault::warning("defer-accept", text).help("remove it"));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{ALL, Args, BACK, DEFAULTS, FRONT, Keyword, address, bind, server};
 use crate::diagnostic::Fault;
 use crate::draft::{HttpKind, HttpOnly, Mode, Settings};
+use crate::lint;
 use crate::model::Balance;
 use crate::units::Unit;
 
@@ -51,6 +52,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("srvtcpka-intvl", BACK, "<time>", (1, 1), |a, s| { s.server_keepalive.interval = Some(a.time_in(Unit::Seconds)?); Ok(()) }, "Time between probes."),
     Row::new("id", ALL.without(DEFAULTS), "<number>", (1, 1), id, "The proxy's number in statistics."),
     Row::new("description", ALL.without(DEFAULTS), "<text>", (1, super::ANY), description, "Text for people."),
+    Row { syntax: "<code>", args: (1, 1), ..Row::option("lint", ALL, lint, "Posthouse's own: `no lint <code>` silences a piece of advice of `-c`.") },
     Row::new("disabled", ALL, "", (0, 0), |_, s| { s.disabled = true; Ok(()) }, "Exists and does nothing."),
     Row::new("enabled", ALL, "", (0, 0), |_, s| { s.disabled = false; Ok(()) }, "Not disabled."),
 ];
@@ -99,6 +101,23 @@ fn description(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault
         .map(|word| word.text.as_str())
         .collect();
     settings.description = Some(words.join(" "));
+    Ok(())
+}
+
+fn lint(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    let word = args.word()?;
+    let Some(code) = lint::codes().find(|code| **code == word.text) else {
+        let hint = super::suggest::hint(&word.text, lint::codes());
+        let text = format!("'lint' does not know '{}'{hint}", word.text);
+        let all = lint::codes().collect::<Vec<_>>().join(", ");
+        return Err(Fault::new("bad-choice", text)
+            .on(&word.span)
+            .help(format!("it is one of {all}")));
+    };
+    settings.no_lint.retain(|other| *other != code);
+    if !args.on() {
+        settings.no_lint.push(code);
+    }
     Ok(())
 }
 

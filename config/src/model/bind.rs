@@ -29,6 +29,8 @@ pub struct Bind {
     pub name: Option<Arc<str>>,
     /// `id`, else counted from 1 in the section.
     pub id: u32,
+    /// `defer-accept`: written, and not applied.
+    pub defer_accept: bool,
     /// `accept-proxy`.
     pub accept_proxy: bool,
     /// `backlog`.

@@ -58,6 +58,31 @@ impl Script {
             _ => false,
         }
     }
+
+    /// Whether it connects and no more.
+    pub fn is_bare(&self) -> bool {
+        self.rules
+            .iter()
+            .all(|rule| matches!(rule, Rule::Connect(_)))
+    }
+
+    /// Whether it has a dialogue that ends without QUIT.
+    pub fn ends_without_quit(&self) -> bool {
+        let quits = |rule: &Rule| match rule {
+            Rule::Send(send) => send.data.to_ascii_uppercase().starts_with(b"QUIT"),
+            _ => false,
+        };
+        !self.is_bare() && !self.rules.iter().any(quits)
+    }
+
+    /// Whether a `tcp-check connect` says neither `default` nor `send-proxy`: HAProxy sends no PROXY header then.
+    pub fn connects_without_proxy(&self) -> bool {
+        let plain = |rule: &Rule| match rule {
+            Rule::Connect(connect) => !connect.default && !connect.send_proxy,
+            _ => false,
+        };
+        self.rules.iter().any(plain)
+    }
 }
 
 /// The rules for one reply: it must begin like one, is waited for to its end, and must say yes.
