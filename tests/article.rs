@@ -99,26 +99,81 @@ fn swaks_delivers() -> Result<()> {
     mail1.wait_for_message("by swaks")
 }
 
-/// What Postfix thinks of an evening of checks: nothing worth a warning.
+/// What Postfix thinks of a minute of checks of every kind: nothing worth a warning.
 #[test]
 fn checks_leave_no_trace_but_connections() -> Result<()> {
     let lab = Lab::new()?;
     let mail1 = Postfix::start(&lab, Host::Mail1)?;
-    let quick = configuration().replace(":25 check", ":25 check inter 200ms");
-    let proxy = Proxy::start_on(&lab, Host::Lb, Program::Posthouse, &quick)?;
-    proxy.wait_for_status("mail_servers", "mail1", "UP")?;
-    testkit::wait_until("Postfix saw ten checks", || {
-        mail1
-            .log()
-            .is_ok_and(|log| log.matches("disconnect from").count() > 10)
-    })?;
+    let article = configuration().replace(":25 check", ":25 check inter 500ms");
+    let more = "
+listen smtpchk
+    bind *:2525
+    mode tcp
+    timeout connect 5s
+    timeout client 5m
+    timeout server 10m
+    option smtpchk EHLO proxy.example.com
+    server mail1 192.168.1.10:587 check inter 500ms
+
+listen behind-proxy-header
+    bind *:2526
+    mode tcp
+    timeout connect 5s
+    timeout client 5m
+    timeout server 10m
+    option tcp-check
+    tcp-check connect port 10025
+    tcp-check expect string \"220 \"
+    server mail1 192.168.1.10:10025 check inter 500ms send-proxy
+";
+    let proxy = Proxy::start_on(&lab, Host::Lb, Program::Posthouse, &(article + more))?;
+    testkit::pause(std::time::Duration::from_secs(60));
+    for backend in ["mail_servers", "smtpchk", "behind-proxy-header"] {
+        ensure!(proxy.status(backend, "mail1")? == "UP", "{backend}");
+        ensure!(proxy.stat(backend, "mail1", "chkfail")? == "0", "{backend}");
+    }
     // The test's own first look at the port is from another address.
     let log = mail1.log()?;
-    let mut of_checks = log.lines().filter(|line| line.contains("[192.168.1.1]"));
-    ensure!(
-        of_checks
-            .all(|line| line.contains(" connect from ") || line.contains(" quit=1 commands=1")),
-        "{log}"
-    );
+    let of_checks: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("[192.168.1.1]"))
+        .collect();
+    let ends = of_checks
+        .iter()
+        .filter(|line| line.contains(" disconnect from "))
+        .count();
+    ensure!(ends > 300, "{ends} checks in a minute");
+    for line in of_checks {
+        ensure!(
+            line.contains(" connect from ") || line.contains(" quit=1 commands="),
+            "{line}"
+        );
+    }
+    Ok(())
+}
+
+/// What the article gets wrong is told with `-c`, and stays advice under `-dW`.
+#[test]
+fn advice_is_no_warning() -> Result<()> {
+    let directory = tempfile::TempDir::new()?;
+    let file = directory.path().join("article.cfg");
+    std::fs::write(&file, include_str!("../examples/article.cfg"))?;
+    let output = Program::Posthouse
+        .command()?
+        .args(["-c", "-V", "-dW", "-f"])
+        .arg(&file)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    for code in [
+        "server-timeout",
+        "client-timeout",
+        "check-without-quit",
+        "open-relay",
+        "sticky-failback",
+    ] {
+        ensure!(said.contains(&format!("advice ({code})")), "{code}: {said}");
+    }
+    ensure!(!said.contains("[WARNING]"), "{said}");
     Ok(())
 }

@@ -3,11 +3,13 @@
 mod article;
 mod checks;
 mod demo;
+mod failover;
 mod greeting;
 mod ipv6;
 mod limits;
 mod listeners;
 mod logs;
+mod matrix;
 mod oracle;
 mod proxy_protocol;
 mod relay;

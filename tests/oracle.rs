@@ -30,6 +30,14 @@ const WANTED: &[&str] = &[
     "mode-http",
     "greeting-gate",
     "says-421",
+    "hedges",
+    "live-evidence",
+    "patient-checks",
+    "check-proxy-header",
+    "log-tail",
+    "own-keywords",
+    "own-columns",
+    "mail-advice",
 ];
 
 #[test]
@@ -356,4 +364,10 @@ fn configurations(directory: &str) -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 /// Configurations whose verdict is meant to differ from that of HAProxy 2.6, and why.
-const OWN_VERDICTS: &[(&str, &str)] = &[("mode-http", "Posthouse relays mail")];
+const OWN_VERDICTS: &[(&str, &str)] = &[
+    ("mode-http", "Posthouse relays mail"),
+    (
+        "failover-and-retries",
+        "it has a keyword of Posthouse's own",
+    ),
+];

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use config::model::{Back, ProxyVersion, Server, ServerAddress};
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::check::{Action, Connect, Event, Outcome, Run, Script};
+use wire::check::{Action, Connect, Event, Outcome, Run, Script, Verdict};
 use wire::proxy::{self, Addresses};
 
 use crate::controller::Controller;
@@ -20,6 +20,10 @@ use crate::controller::Controller;
 mod stream;
 
 use self::stream::Stream;
+
+/// How long a server whose pace is not known may take to greet a check, where no `timeout check` is written: a
+/// greet pause takes 5 or 6 s.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// How long a server may take to answer the QUIT of a check that is already decided.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -40,6 +44,9 @@ pub(crate) struct Limits {
     inter: Duration,
     connect: Option<Duration>,
     check: Option<Duration>,
+    /// How long the dialogue may take where `timeout check` does not say it: `inter`, as in HAProxy, and longer for a
+    /// server that takes its time to greet.
+    dialogue: Duration,
 }
 
 impl Limits {
@@ -49,7 +56,17 @@ impl Limits {
             inter: server.inter,
             connect: set(back.timeout_connect),
             check: set(back.timeout_check),
+            dialogue: if back.check.expects_greeting() {
+                server.inter.max(GREETING)
+            } else {
+                server.inter
+            },
         }
+    }
+
+    /// A check has passed, and took so long: from here on it is known what is slow.
+    fn learn(&mut self, took: Duration) {
+        self.dialogue = self.inter.max(took * 2);
     }
 
     /// Until when a connection must stand: without `timeout check` the whole check has `inter`.
@@ -66,12 +83,17 @@ impl Limits {
 
     /// Until when the script must be through after a connection stands.
     fn for_script(self, begun: Instant, now: Instant) -> Instant {
-        self.check.map_or(begun + self.inter, |check| now + check)
+        self.check
+            .map_or(begun + self.dialogue, |check| now + check)
     }
 }
 
 /// Checks a server for as long as the process runs.
-pub(crate) async fn run(controller: Rc<RefCell<Controller>>, subject: Subject, first: Duration) {
+pub(crate) async fn run(
+    controller: Rc<RefCell<Controller>>,
+    mut subject: Subject,
+    first: Duration,
+) {
     let wake = controller.borrow().wake_of_check(subject.at);
     let mut pause = first;
     loop {
@@ -85,6 +107,9 @@ pub(crate) async fn run(controller: Rc<RefCell<Controller>>, subject: Subject, f
         let begun = Instant::now();
         let outcome = once(&subject, begun).await;
         let took = begun.elapsed();
+        if outcome.status.verdict() == Verdict::Passed {
+            subject.limits.learn(took);
+        }
         pause = controller
             .borrow_mut()
             .check_ended(subject.at, outcome, took);
@@ -173,12 +198,7 @@ async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream
         Target::Unix(path) => Stream::unix(path).await?,
         Target::Abstract(name) => Stream::abstract_unix(name).await?,
     };
-    let version = match rule {
-        // An explicit connect without `default` sends no header unless it asks for one.
-        Some(rule) if !rule.default => rule.send_proxy.then_some(ProxyVersion::V1),
-        _ => server.check_send_proxy,
-    };
-    if let Some(version) = version {
+    if let Some(version) = header_version(server, rule) {
         let mut header = Vec::new();
         match version {
             ProxyVersion::V1 => proxy::encode_v1(stream.addresses().as_ref(), &mut header),
@@ -187,6 +207,27 @@ async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream
         stream.write_all(&header).await?;
     }
     Ok(stream)
+}
+
+/// The PROXY header a check's connection begins with. An explicit connect without `default` asks for one itself,
+/// as in HAProxy; and where it goes to the server's own port, it gets what sessions send there, or the server would
+/// take the check for garbage.
+fn header_version(server: &Server, rule: Option<&Connect>) -> Option<ProxyVersion> {
+    let own_port = match &server.address {
+        ServerAddress::Ip(address) => Some(address.port()),
+        _ => None,
+    };
+    match rule {
+        Some(rule) if !rule.default => {
+            let elsewhere =
+                rule.addr.is_some() || rule.port.is_some_and(|port| Some(port) != own_port);
+            match rule.send_proxy {
+                true => Some(ProxyVersion::V1),
+                false => server.check_send_proxy.filter(|_| !elsewhere),
+            }
+        }
+        _ => server.check_send_proxy,
+    }
 }
 
 /// Where a check goes.

@@ -227,3 +227,33 @@ async fn leaves(client: &Client) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(place: &mut Place<'_>) -> bool {
+        place.call.try_recv().is_ok()
+    }
+
+    #[test]
+    fn first_in_first_out_and_who_comes_back_keeps_its_place() {
+        let hold = Hold::new(3);
+        let mut places: Vec<_> = (0..3).filter_map(|_| hold.enter(None)).collect();
+        assert!(hold.enter(None).is_none(), "there is room for three");
+        assert!(!hold.release(1));
+        let calls: Vec<_> = places.iter_mut().map(called).collect();
+        assert_eq!(calls, [true, false, false]);
+        let first = places.remove(0).arrival;
+        let mut back = hold.enter(Some(first)).expect("room");
+        let mut last = hold.enter(None);
+        assert!(last.is_none(), "room for three");
+        drop(places.remove(0));
+        last = hold.enter(None);
+        assert!(hold.release(1), "one has come back: the ramp begins anew");
+        assert!(called(&mut back) && !called(&mut places[0]));
+        assert!(!hold.release(9));
+        assert!(called(&mut places[0]) && last.is_some_and(|mut last| called(&mut last)));
+        assert!(!hold.is_busy());
+    }
+}

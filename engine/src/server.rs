@@ -158,7 +158,7 @@ impl Server {
     }
 
     /// How long its greetings take lately, in ms.
-    pub(crate) fn pace(&self) -> Millis {
+    pub fn pace(&self) -> Millis {
         Millis::from(self.pace.load(Ordering::Relaxed) / 8)
     }
 

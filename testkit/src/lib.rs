@@ -7,7 +7,9 @@
 //! A program that is missing is an error that names its Debian package. Tests wait for events, not for time.
 
 pub mod client;
+pub mod fault;
 pub mod lab;
+pub mod load;
 pub mod output;
 pub mod postfix;
 pub mod proxy;

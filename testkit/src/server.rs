@@ -18,12 +18,18 @@ pub enum Manner {
     Mail,
     /// The same with these words as greeting (CRLF is added; may be several lines).
     Greets(String),
+    /// The same as [`Manner::Mail`], but it takes so long to greet.
+    GreetsAfter(Duration),
+    /// Like this with every second connection, else like [`Manner::Mail`].
+    EverySecond(Box<Self>),
     /// Sends back what it gets, and closes when the client has.
     Echo,
     /// Says this, then waits for the client to close.
     Says(Vec<u8>),
     /// Says nothing and reads nothing.
     Silent,
+    /// Says this, one byte per second.
+    Drips(String),
     /// Closes at once.
     Closes,
     /// Resets at once.
@@ -151,6 +157,14 @@ fn serve(
             let name = format!("mail{}", stream.local_addr()?.port());
             converse(stream, &format!("220 {name} ESMTP"), number, heard)
         }
+        Manner::GreetsAfter(pause) => {
+            crate::pause(*pause);
+            serve(stream, &Manner::Mail, number, heard)
+        }
+        Manner::EverySecond(_) if number.is_multiple_of(2) => {
+            serve(stream, &Manner::Mail, number, heard)
+        }
+        Manner::EverySecond(manner) => serve(stream, manner, number, heard),
         Manner::Greets(greeting) => converse(stream, greeting, number, heard),
         Manner::Echo => {
             let mut reader = stream.try_clone()?;
@@ -163,6 +177,13 @@ fn serve(
         }
         Manner::Silent => {
             crate::pause(Duration::from_secs(30));
+            Ok(())
+        }
+        Manner::Drips(words) => {
+            for byte in words.bytes() {
+                stream.write_all(&[byte])?;
+                crate::pause(Duration::from_secs(1));
+            }
             Ok(())
         }
         Manner::Closes => Ok(()),

@@ -4,7 +4,9 @@
 //! proxy that has none of them: nothing, or zero.
 
 use config::model::{Balance, ServerAddress};
+use engine::counters::Total;
 use engine::health::{Health, Report};
+use engine::server::ServerTotals;
 
 use super::{BackRow, FrontRow, ServerRow, Value};
 
@@ -152,6 +154,18 @@ pub(super) const FIELDS: &[Field] = &[
     field("resbin", |r| n(r.front.totals.sum(|t| &t.bytes_out)), |r| n(r.server.totals.sum(|t| &t.bytes_out)), |r| n(r.back.totals.sum(|t| &t.bytes_out))),
     field("resbout", |r| n(r.front.totals.sum(|t| &t.bytes_out)), |r| n(r.server.totals.sum(|t| &t.bytes_out)), |r| n(r.back.totals.sum(|t| &t.bytes_out))),
     field("-", |_| t("-"), |_| t("-"), |_| t("-")),
+    // Posthouse's own: what HAProxy has no word for.
+    field("ph_refused", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.refused)), |r| r.servers(|t| &t.refused)),
+    field("ph_silent", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.silent)), |r| r.servers(|t| &t.silent)),
+    field("ph_unwelcome", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.unwelcome)), |r| r.servers(|t| &t.unwelcome)),
+    field("ph_hedges_won", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.hedges_won)), |r| r.servers(|t| &t.hedges_won)),
+    field("ph_hedges_lost", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.hedges_lost)), |r| r.servers(|t| &t.hedges_lost)),
+    field("ph_rescued", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.rescued)), |r| r.servers(|t| &t.rescued)),
+    field("ph_unavailable", |_| EMPTY, |_| EMPTY, |r| n(r.back.totals.sum(|t| &t.unavailable))),
+    field("ph_held", |_| EMPTY, |_| EMPTY, |r| n(r.back.totals.sum(|t| &t.held))),
+    field("ph_holding", |_| EMPTY, |_| EMPTY, |r| n(r.back.hold.waiting() as u64)),
+    field("ph_greeting_ms", |_| EMPTY, |r| n(r.server.pace()), |_| EMPTY),
+    field("ph_reserve", |_| EMPTY, |r| n(u32::from(r.health.in_reserve())), |_| EMPTY),
 ];
 
 const EMPTY: Value = Value::Empty;
@@ -240,6 +254,12 @@ impl ServerRow<'_> {
 }
 
 impl BackRow<'_> {
+    /// What its servers have of it together.
+    fn servers(&self, total: fn(&ServerTotals) -> &Total) -> Value {
+        let servers = self.back.servers.iter();
+        n(servers.map(|server| server.totals.sum(total)).sum::<u64>())
+    }
+
     /// Of the servers that are used: the actives, or the backups when there are none.
     fn weight(&self) -> u32 {
         self.usable()

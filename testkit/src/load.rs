@@ -1,0 +1,95 @@
+//! A steady load of mail: sessions at a fixed pace, each with one message of its own name.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::client::Client;
+use crate::pause;
+
+/// How much, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Sessions in all.
+    pub sessions: usize,
+    /// Sessions begun per second, whatever becomes of the others.
+    pub per_second: u32,
+}
+
+/// One in so many sessions takes its time in the middle of the dialogue.
+const SLOW: usize = 20;
+
+/// How long such a one takes.
+const SLOWNESS: Duration = Duration::from_millis(1_500);
+
+/// What a client saw of its session.
+#[derive(Debug)]
+pub struct Session {
+    /// The subject of its message.
+    pub mark: String,
+    /// When it began to connect.
+    pub begun: Instant,
+    /// When it was greeted with a 220.
+    pub greeted: Option<Instant>,
+    /// The 250 to its message came.
+    pub acknowledged: bool,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+impl Load {
+    /// How long it takes to begin them all.
+    pub fn length(self) -> Duration {
+        Duration::from_secs(1) * self.sessions as u32 / self.per_second
+    }
+
+    /// Begins the sessions one by one, each in a thread of its own, and waits for them all.
+    pub fn run(self, to: SocketAddr) -> Vec<Session> {
+        let begun = Instant::now();
+        let step = Duration::from_secs(1) / self.per_second;
+        let threads: Vec<JoinHandle<Session>> = (0..self.sessions)
+            .map(|number| {
+                let due = begun + step * number as u32;
+                pause(due.saturating_duration_since(Instant::now()));
+                std::thread::spawn(move || session(to, number))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .collect()
+    }
+}
+
+fn session(to: SocketAddr, number: usize) -> Session {
+    let mut session = Session {
+        mark: format!("load-{number:05}-end"),
+        begun: Instant::now(),
+        greeted: None,
+        acknowledged: false,
+        error: None,
+    };
+    if let Err(error) = talk(to, number, &mut session) {
+        session.error = Some(format!("{error:#}"));
+    }
+    session
+}
+
+fn talk(to: SocketAddr, number: usize, session: &mut Session) -> Result<()> {
+    let mut client = Client::connect(to)?;
+    let greeting = client.line()?;
+    anyhow::ensure!(greeting.starts_with("220"), "greeting: {greeting:?}");
+    session.greeted = Some(Instant::now());
+    if number.is_multiple_of(SLOW) {
+        client.command("NOOP")?;
+        pause(SLOWNESS);
+    }
+    let reply = client.message(&session.mark)?;
+    anyhow::ensure!(reply.starts_with("250"), "end of data: {reply:?}");
+    session.acknowledged = true;
+    // The message is the server's now; how the session ends changes nothing for the sender.
+    let _ = client.command("QUIT");
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! The fault matrix in short: every fault, with the article's configuration and with a tuned one, under load.
+//! `bench/failover` plays it at full length, next to HAProxy.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use testkit::fault::{Fault, play};
+use testkit::load::Load;
+use testkit::proxy::Program;
+
+const LOAD: Load = Load {
+    sessions: 160,
+    per_second: 40,
+};
+
+/// Far above what is measured, because other tests run beside this one; far below any timeout in the files.
+const SLOWEST: Duration = Duration::from_secs(2);
+
+fn survives(fault: Fault) -> Result<()> {
+    for configuration in [
+        include_str!("../examples/article.cfg"),
+        include_str!("../examples/tuned.cfg"),
+    ] {
+        let outcome = play(fault, Program::Posthouse, configuration, LOAD)?;
+        ensure!(outcome.sessions == LOAD.sessions, "{outcome:#?}");
+        ensure!(outcome.new_failed == 0, "{fault:?}: {outcome:#?}");
+        ensure!(
+            outcome.lost + outcome.doubled == 0,
+            "{fault:?}: {outcome:#?}"
+        );
+        ensure!(
+            outcome.slowest_greeting < SLOWEST,
+            "{fault:?}: {outcome:#?}"
+        );
+    }
+    Ok(())
+}
+
+macro_rules! faults {
+    ($($name:ident: $fault:ident,)*) => {
+        $(
+            #[test]
+            fn $name() -> Result<()> {
+                survives(Fault::$fault)
+            }
+        )*
+    };
+}
+
+faults! {
+    killed: Killed,
+    frozen: Frozen,
+    unplugged: Unplugged,
+    stopped: Stopped,
+    accepts_and_resets: Resets,
+    accepts_and_closes: Closes,
+    accepts_and_is_silent: Silent,
+    greets_with_421: Greets421,
+    greets_with_554: Greets554,
+    one_byte_per_second: Drips,
+    link_flaps: Flaps,
+    returns: Returns,
+}
