@@ -13,6 +13,7 @@ mod matrix;
 mod oracle;
 mod proxy_protocol;
 mod relay;
+mod runtime;
 mod selection;
 mod signals;
 mod socket;

@@ -3,6 +3,9 @@
 //! A request is looked up by its first words; the row with most of them wins. `help`, and what an unknown
 //! command is answered with, come from the table.
 
+mod address;
+mod frontend;
+mod look;
 mod server;
 mod session;
 mod show;
@@ -93,10 +96,14 @@ use Level::{Admin, Operator, User};
 
 #[rustfmt::skip]
 const COMMANDS: &[Command] = &[
-    command(&["clear", "counters"], Operator, "", "clear max statistics counters", Now(show::clear_counters)),
+    command(&["clear", "counters"], Operator, "[all]", "clear max statistics counters (or all counters)", Now(show::clear_counters)),
     command(&["clear", "table"], Operator, "<table> [<filter>]*", "remove an entry from a table (filter: data/key)", Now(table::clear)),
+    command(&["disable", "agent"], Admin, "<bk>/<srv>", "disable agent checks", Now(server::disable_agent)),
+    command(&["disable", "frontend"], Admin, "<frontend>", "temporarily disable specific frontend", Now(frontend::disable)),
     command(&["disable", "health"], Admin, "<bk>/<srv>", "disable health checks", Now(server::disable_health)),
     command(&["disable", "server"], Admin, "<bk>/<srv>", "disable a server for maintenance", Now(server::disable)),
+    command(&["enable", "agent"], Admin, "<bk>/<srv>", "enable agent checks", Now(server::enable_agent)),
+    command(&["enable", "frontend"], Admin, "<frontend>", "re-enable specific frontend", Now(frontend::enable)),
     command(&["enable", "health"], Admin, "<bk>/<srv>", "enable health checks", Now(server::enable_health)),
     command(&["enable", "server"], Admin, "<bk>/<srv>", "enable a disabled server", Now(server::enable)),
     command(&["get", "weight"], User, "<bk>/<srv>", "report a server's current weight", Now(server::get_weight)),
@@ -104,19 +111,32 @@ const COMMANDS: &[Command] = &[
     command(&["operator"], User, "", "lower the level of the current CLI session to operator", Now(|call| lower(call, Operator))),
     command(&["prompt"], User, "", "toggle interactive mode with prompt", Now(prompt)),
     command(&["quit"], User, "", "disconnect", Now(quit)),
-    command(&["set", "server"], Admin, "<bk>/<srv> [opts]", "change a server's state, weight or health", Now(server::set)),
+    command(&["set", "maxconn", "frontend"], Admin, "<frontend> <value>", "change a frontend's maxconn setting", Now(frontend::set_maxconn)),
+    command(&["set", "maxconn", "global"], Admin, "<value>", "change the per-process maxconn setting", Now(frontend::set_maxconn_global)),
+    command(&["set", "maxconn", "server"], Admin, "<bk>/<srv> <value>", "change a server's maxconn setting", Now(frontend::set_maxconn_server)),
+    command(&["set", "rate-limit"], Admin, "<setting> <value>", "change a rate limiting value", Now(frontend::set_rate_limit)),
+    command(&["set", "server"], Admin, "<bk>/<srv> [opts]", "change a server's state, weight, address or health", Now(server::set)),
     command(&["set", "table"], Operator, "<table> key <k> [data.* <v>]*", "update or create a table entry's data", Now(table::set)),
     command(&["set", "timeout", "cli"], User, "<delay>", "change the CLI's idle timeout, in seconds", Now(set_timeout)),
     command(&["set", "weight"], Admin, "<bk>/<srv> <weight>", "change a server's weight", Now(server::set_weight)),
+    command(&["show", "activity"], Operator, "", "show per-thread activity stats", Now(look::activity)),
     command(&["show", "backend"], User, "", "list backends in the current running config", Now(show::backend)),
     command(&["show", "cli", "level"], User, "", "display the level of the current CLI session", Now(show::cli_level)),
     command(&["show", "cli", "sockets"], User, "", "dump list of cli sockets", Now(show::cli_sockets)),
-    command(&["show", "info"], User, "", "report information about the running process", Now(show::info)),
+    command(&["show", "env"], Operator, "[var]", "dump environment variables known to the process", Now(look::env)),
+    command(&["show", "errors"], Operator, "", "report last request and/or response errors for each proxy", Now(look::errors)),
+    command(&["show", "info"], User, "[typed|json]", "report information about the running process", Now(show::info)),
+    command(&["show", "peers"], User, "", "dump some information about all the peers or this peers section", Now(look::nothing)),
+    command(&["show", "resolvers"], User, "", "dumps counters from all resolvers section and associated name servers", Now(look::nothing)),
+    command(&["show", "schema", "json"], User, "", "report schema used for stats", Now(look::schema)),
+    command(&["show", "servers", "conn"], User, "[<backend>]", "dump server connections status", Now(look::servers_conn)),
     command(&["show", "servers", "state"], User, "[<backend>]", "dump volatile server information", Now(show::servers_state)),
     command(&["show", "sess"], Operator, "[<id>]", "report the list of current sessions or dump this one", Ask(session::show)),
-    command(&["show", "stat"], User, "[no-maint|up] [<iid>|<proxy> <type> <sid>]", "report counters for each proxy and server", Now(show::stat)),
+    command(&["show", "startup-logs"], Operator, "", "report logs emitted during HAProxy startup", Now(|_| Ok("\n".into()))),
+    command(&["show", "stat"], User, "[typed|json|no-maint|up] [<iid>|<proxy> <type> <sid>]", "report counters for each proxy and server", Now(show::stat)),
     command(&["show", "table"], User, "<table> [<filter>]*", "report table usage stats or dump this table's contents (filter: data/key)", Now(table::show)),
     command(&["show", "version"], User, "", "show version of the current process", Now(|call| Ok(format!("{}\n", call.desk.program.version)))),
+    command(&["shutdown", "frontend"], Admin, "<frontend>", "stop a specific frontend", Now(frontend::shutdown)),
     command(&["shutdown", "session"], Admin, "<id>", "kill a specific session", Ask(session::shutdown)),
     command(&["shutdown", "sessions", "server"], Admin, "<bk>/<srv>", "kill sessions on a server", Now(session::shutdown_on_server)),
     command(&["user"], User, "", "lower the level of the current CLI session to user", Now(|call| lower(call, User))),

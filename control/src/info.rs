@@ -10,6 +10,7 @@ use engine::{Plane, Proxy};
 use rustix::process::{Resource, getpid, getrlimit};
 
 use crate::Desk;
+use crate::typed::{self, Tag};
 
 /// What a line shows.
 type Value = fn(&Facts<'_>) -> String;
@@ -21,109 +22,140 @@ struct Facts<'a> {
     descriptors: u64,
 }
 
+/// How it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `Name: value`.
+    Plain,
+    /// `<place>.<name>.<process>:<tags>:<type>:<value>`.
+    Typed,
+    /// An array of objects.
+    Json,
+}
+
 /// `show info`.
-pub(crate) fn text(desk: &Desk) -> String {
+pub(crate) fn text(desk: &Desk, form: Form) -> String {
     let facts = Facts {
         desk,
         plane: &desk.plane,
         now: desk.plane.now(),
         descriptors: getrlimit(Resource::Nofile).current.unwrap_or(0),
     };
-    let mut out = String::new();
-    for (name, value) in ROWS {
-        // Shown only where it is set.
-        if *name == "description" && facts.plane.topology().model.global.description.is_none() {
-            continue;
+    // Shown only where it is set.
+    let described = facts.plane.topology().model.global.description.is_some();
+    let rows = ROWS
+        .iter()
+        .enumerate()
+        .filter(|(_, (name, ..))| *name != "description" || described)
+        .map(|(place, (name, tag, value))| (place, *name, Tag(tag), value(&facts)));
+    match form {
+        Form::Plain => rows.fold(String::new(), |mut out, (_, name, _, value)| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{name}: {value}");
+            out
+        }),
+        Form::Typed => rows.fold(String::new(), |mut out, (place, name, tag, value)| {
+            let _ = writeln!(out, "{place}.{name}.1:{}:{value}", tag.text());
+            out
+        }),
+        Form::Json => {
+            let values = rows.map(|(place, name, tag, value)| {
+                let value = if tag.text().ends_with(":str") {
+                    typed::string(&value)
+                } else {
+                    value
+                };
+                tag.json("", place, name, &value)
+            });
+            format!("[{}]\n", typed::join(values))
         }
-        let _ = writeln!(out, "{name}: {}", value(&facts));
     }
-    out
 }
 
 const ZERO: Value = |_| "0".into();
 
 #[rustfmt::skip]
-const ROWS: &[(&str, Value)] = &[
-    ("Name", |_| "HAProxy".into()),
-    ("Version", |f| f.desk.program.version.into()),
-    ("Release_date", |f| f.desk.program.release_date.into()),
-    ("Nbthread", |f| f.plane.workers().to_string()),
-    ("Nbproc", |_| "1".into()),
-    ("Process_num", |_| "1".into()),
-    ("Pid", |_| getpid().as_raw_pid().to_string()),
-    ("Uptime", |f| uptime(f.now / 1000)),
-    ("Uptime_sec", |f| (f.now / 1000).to_string()),
-    ("Memmax_MB", ZERO),
-    ("PoolAlloc_MB", ZERO),
-    ("PoolUsed_MB", ZERO),
-    ("PoolFailed", ZERO),
-    ("Ulimit-n", |f| f.descriptors.to_string()),
-    ("Maxsock", |f| f.descriptors.to_string()),
-    ("Maxconn", |f| f.plane.process().maxconn().to_string()),
-    ("Hard_maxconn", |f| f.plane.process().maxconn().to_string()),
-    ("CurrConns", |f| f.plane.process().sessions.get().to_string()),
-    ("CumConns", |f| total(&f.plane.process().connections)),
-    ("CumReq", |f| total(&f.plane.process().connections)),
-    ("MaxSslConns", ZERO),
-    ("CurrSslConns", ZERO),
-    ("CumSslConns", ZERO),
-    ("Maxpipes", ZERO),
-    ("PipesUsed", ZERO),
-    ("PipesFree", ZERO),
-    ("ConnRate", |f| f.plane.process().connection_rate.get(f.now).to_string()),
-    ("ConnRateLimit", |f| f.plane.topology().model.global.maxconnrate.unwrap_or(0).to_string()),
-    ("MaxConnRate", |f| f.plane.process().connection_rate.most().to_string()),
-    ("SessRate", |f| f.plane.process().session_rate.get(f.now).to_string()),
-    ("SessRateLimit", |f| f.plane.topology().model.global.maxsessrate.unwrap_or(0).to_string()),
-    ("MaxSessRate", |f| f.plane.process().session_rate.most().to_string()),
-    ("SslRate", ZERO),
-    ("SslRateLimit", ZERO),
-    ("MaxSslRate", ZERO),
-    ("SslFrontendKeyRate", ZERO),
-    ("SslFrontendMaxKeyRate", ZERO),
-    ("SslFrontendSessionReuse_pct", ZERO),
-    ("SslBackendKeyRate", ZERO),
-    ("SslBackendMaxKeyRate", ZERO),
-    ("SslCacheLookups", ZERO),
-    ("SslCacheMisses", ZERO),
-    ("CompressBpsIn", ZERO),
-    ("CompressBpsOut", ZERO),
-    ("CompressBpsRateLim", ZERO),
-    ("Tasks", |f| f.plane.process().sessions.get().to_string()),
-    ("Run_queue", ZERO),
-    ("Idle_pct", |_| "100".into()),
-    ("node", node),
-    ("description", |f| f.plane.topology().model.global.description.clone().unwrap_or_default()),
-    ("Stopping", |f| u8::from(f.plane.process().is_stopping()).to_string()),
-    ("Jobs", |f| (u64::from(f.plane.process().sessions.get()) + listeners(f)).to_string()),
-    ("Unstoppable Jobs", ZERO),
-    ("Listeners", |f| listeners(f).to_string()),
-    ("ActivePeers", ZERO),
-    ("ConnectedPeers", ZERO),
-    ("DroppedLogs", |f| f.plane.dropped_logs().to_string()),
-    ("BusyPolling", ZERO),
-    ("FailedResolutions", ZERO),
-    ("TotalBytesOut", |f| total(&f.plane.process().bytes_out)),
-    ("TotalSplicedBytesOut", ZERO),
-    ("BytesOutRate", ZERO),
-    ("DebugCommandsIssued", ZERO),
-    ("CumRecvLogs", ZERO),
-    ("Build info", |f| f.desk.program.version.into()),
-    ("Memmax_bytes", ZERO),
-    ("PoolAlloc_bytes", ZERO),
-    ("PoolUsed_bytes", ZERO),
-    ("Start_time_sec", |_| (Clock::get().wall_ms(0) / 1000).to_string()),
-    ("Tainted", ZERO),
-    ("TotalWarnings", ZERO),
-    ("MaxconnReached", |f| total(&f.plane.process().maxconn_reached)),
-    ("BootTime_ms", ZERO),
-    ("Niced_tasks", ZERO),
-    ("CurrStreams", |f| f.plane.process().sessions.get().to_string()),
-    ("CumStreams", |f| total(&f.plane.process().connections)),
-    ("BlockedTrafficWarnings", ZERO),
-    ("PatternsAdded", ZERO),
-    ("PatternsFreed", ZERO),
-    ("NbThreadGroups", |_| "1".into()),
+const ROWS: &[(&str, &str, Value)] = &[
+    ("Name", "POS:str", |_| "HAProxy".into()),
+    ("Version", "POS:str", |f| f.desk.program.version.into()),
+    ("Release_date", "POS:str", |f| f.desk.program.release_date.into()),
+    ("Nbthread", "CGS:u32", |f| f.plane.workers().to_string()),
+    ("Nbproc", "CGS:u32", |_| "1".into()),
+    ("Process_num", "KGP:u32", |_| "1".into()),
+    ("Pid", "SGP:u32", |_| getpid().as_raw_pid().to_string()),
+    ("Uptime", "MDP:str", |f| uptime(f.now / 1000)),
+    ("Uptime_sec", "MDP:u32", |f| (f.now / 1000).to_string()),
+    ("Memmax_MB", "CLP:u32", ZERO),
+    ("PoolAlloc_MB", "MGP:u32", ZERO),
+    ("PoolUsed_MB", "MGP:u32", ZERO),
+    ("PoolFailed", "MCP:u32", ZERO),
+    ("Ulimit-n", "CLP:u32", |f| f.descriptors.to_string()),
+    ("Maxsock", "CLP:u32", |f| f.descriptors.to_string()),
+    ("Maxconn", "CLP:u32", |f| f.plane.process().maxconn().to_string()),
+    ("Hard_maxconn", "CLP:u32", |f| f.plane.process().maxconn().to_string()),
+    ("CurrConns", "MGP:u32", |f| f.plane.process().sessions.get().to_string()),
+    ("CumConns", "MCP:u32", |f| total(&f.plane.process().connections)),
+    ("CumReq", "MCP:u32", |f| total(&f.plane.process().connections)),
+    ("MaxSslConns", "MMP:u32", ZERO),
+    ("CurrSslConns", "MGP:u32", ZERO),
+    ("CumSslConns", "MCP:u32", ZERO),
+    ("Maxpipes", "CLP:u32", ZERO),
+    ("PipesUsed", "MGP:u32", ZERO),
+    ("PipesFree", "MGP:u32", ZERO),
+    ("ConnRate", "MRP:u32", |f| f.plane.process().connection_rate.get(f.now).to_string()),
+    ("ConnRateLimit", "CLP:u32", |f| f.plane.topology().model.global.maxconnrate.unwrap_or(0).to_string()),
+    ("MaxConnRate", "MMP:u32", |f| f.plane.process().connection_rate.most().to_string()),
+    ("SessRate", "MRP:u32", |f| f.plane.process().session_rate.get(f.now).to_string()),
+    ("SessRateLimit", "CLP:u32", |f| f.plane.topology().model.global.maxsessrate.unwrap_or(0).to_string()),
+    ("MaxSessRate", "MRP:u32", |f| f.plane.process().session_rate.most().to_string()),
+    ("SslRate", "MRP:u32", ZERO),
+    ("SslRateLimit", "CLP:u32", ZERO),
+    ("MaxSslRate", "MMP:u32", ZERO),
+    ("SslFrontendKeyRate", "MGP:u32", ZERO),
+    ("SslFrontendMaxKeyRate", "MMP:u32", ZERO),
+    ("SslFrontendSessionReuse_pct", "MGP:u32", ZERO),
+    ("SslBackendKeyRate", "MRP:u32", ZERO),
+    ("SslBackendMaxKeyRate", "MMP:u32", ZERO),
+    ("SslCacheLookups", "MCP:u32", ZERO),
+    ("SslCacheMisses", "MCP:u32", ZERO),
+    ("CompressBpsIn", "MRP:u32", ZERO),
+    ("CompressBpsOut", "MRP:u32", ZERO),
+    ("CompressBpsRateLim", "CLP:u32", ZERO),
+    ("Tasks", "MGP:u32", |f| f.plane.process().sessions.get().to_string()),
+    ("Run_queue", "MGP:u32", ZERO),
+    ("Idle_pct", "MaP:u32", |_| "100".into()),
+    ("node", "COS:str", node),
+    ("description", "COS:str", |f| f.plane.topology().model.global.description.clone().unwrap_or_default()),
+    ("Stopping", "MGP:u32", |f| u8::from(f.plane.process().is_stopping()).to_string()),
+    ("Jobs", "MGP:u32", |f| (u64::from(f.plane.process().sessions.get()) + listeners(f)).to_string()),
+    ("Unstoppable Jobs", "MGP:u32", ZERO),
+    ("Listeners", "MGP:u32", |f| listeners(f).to_string()),
+    ("ActivePeers", "MGP:u32", ZERO),
+    ("ConnectedPeers", "MGP:u32", ZERO),
+    ("DroppedLogs", "MGP:u32", |f| f.plane.dropped_logs().to_string()),
+    ("BusyPolling", "MGP:u32", ZERO),
+    ("FailedResolutions", "MGP:u32", ZERO),
+    ("TotalBytesOut", "MGP:u64", |f| total(&f.plane.process().bytes_out)),
+    ("TotalSplicedBytesOut", "MGP:u64", ZERO),
+    ("BytesOutRate", "MRP:u64", ZERO),
+    ("DebugCommandsIssued", "MGP:u32", ZERO),
+    ("CumRecvLogs", "MCP:u32", ZERO),
+    ("Build info", "POS:str", |f| f.desk.program.version.into()),
+    ("Memmax_bytes", "CLP:u32", ZERO),
+    ("PoolAlloc_bytes", "MGP:u64", ZERO),
+    ("PoolUsed_bytes", "MGP:u64", ZERO),
+    ("Start_time_sec", "MDP:u32", |_| (Clock::get().wall_ms(0) / 1000).to_string()),
+    ("Tainted", "SGP:str", ZERO),
+    ("TotalWarnings", "MCP:u32", ZERO),
+    ("MaxconnReached", "MCP:u32", |f| total(&f.plane.process().maxconn_reached)),
+    ("BootTime_ms", "MDP:u32", ZERO),
+    ("Niced_tasks", "MGP:u32", ZERO),
+    ("CurrStreams", "MGP:u32", |f| f.plane.process().sessions.get().to_string()),
+    ("CumStreams", "MCP:u64", |f| total(&f.plane.process().connections)),
+    ("BlockedTrafficWarnings", "MCP:u32", ZERO),
+    ("PatternsAdded", "MCP:u64", ZERO),
+    ("PatternsFreed", "MCP:u64", ZERO),
+    ("NbThreadGroups", "CGS:u32", |_| "1".into()),
 ];
 
 fn total(counter: &std::sync::atomic::AtomicU64) -> String {
@@ -177,7 +209,7 @@ mod tests {
 
     #[test]
     fn no_name_twice() {
-        let mut names: Vec<_> = ROWS.iter().map(|(name, _)| name).collect();
+        let mut names: Vec<_> = ROWS.iter().map(|(name, ..)| name).collect();
         names.sort_unstable();
         let all = names.len();
         names.dedup();

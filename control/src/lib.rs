@@ -13,6 +13,7 @@ pub mod line;
 mod socket;
 mod stat;
 mod state;
+mod typed;
 
 use std::rc::Rc;
 

@@ -1,8 +1,8 @@
-//! `show stat`: a row per frontend, server and backend, a column per row of [`fields::FIELDS`].
+//! `show stat`: a row per frontend, server and backend, a column per row of [`fields::FIELDS`], written by [`write`]
+//! in three ways.
 
 mod fields;
-
-use std::fmt::Write as _;
+mod write;
 
 use config::model;
 use engine::backend::Backend;
@@ -13,6 +13,7 @@ use engine::server::Server;
 use engine::{Plane, Proxy};
 
 use fields::{FIELDS, Field};
+pub(crate) use write::{csv, json, typed};
 
 /// A frontend's row.
 struct FrontRow<'a> {
@@ -44,8 +45,8 @@ struct BackRow<'a> {
 }
 
 /// What a column holds.
-#[derive(Debug, Clone, PartialEq)]
-enum Value {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
     /// Nothing, which is not zero.
     Empty,
     Number(u64),
@@ -68,22 +69,50 @@ pub(crate) struct Selection<'s> {
     pub(crate) up: bool,
 }
 
-/// The whole table as CSV, header first. `None`: no proxy has that name.
-pub(crate) fn csv(plane: &Plane, selection: &Selection<'_>, legends: bool) -> Option<String> {
-    let mut out = header();
+/// What a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Frontend,
+    Backend,
+    Server,
+}
+
+/// A row: whose, and the value of each of [`FIELDS`].
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) kind: Kind,
+    /// `iid`.
+    pub(crate) proxy: u32,
+    /// `sid`.
+    pub(crate) id: u32,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Row {
+    fn new(kind: Kind, proxy: &Proxy, id: u32, value: impl Fn(&Field) -> Value) -> Self {
+        Self {
+            kind,
+            proxy: proxy.conf().id,
+            id,
+            values: FIELDS.iter().map(value).collect(),
+        }
+    }
+}
+
+/// The rows that are asked for, in the order of the configuration. `None`: no proxy has that name.
+pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> Option<Vec<Row>> {
+    let mut rows = Vec::new();
     let controller = plane.controller().borrow();
     let now = plane.now();
     let wants = |kind: i64| selection.kinds & kind != 0;
     let wanted = wanted(plane, selection.proxy)?;
-    for proxy in plane
-        .topology()
-        .proxies
-        .iter()
-        .filter(|proxy| wanted.matches(proxy))
-    {
+    let proxies = plane.topology().proxies.iter();
+    for proxy in proxies.filter(|proxy| wanted.matches(proxy)) {
         if let Some(front) = proxy.front.as_ref().filter(|_| wants(1)) {
             let row = FrontRow { proxy, front, now };
-            line(&mut out, |field| (field.front)(&row));
+            rows.push(Row::new(Kind::Frontend, proxy, 0, |field| {
+                (field.front)(&row)
+            }));
         }
         let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
             continue;
@@ -103,7 +132,10 @@ pub(crate) fn csv(plane: &Plane, selection: &Selection<'_>, legends: bool) -> Op
                     now,
                     legends,
                 };
-                line(&mut out, |field| (field.server)(&row));
+                let id = server.conf.id;
+                rows.push(Row::new(Kind::Server, proxy, id, |field| {
+                    (field.server)(&row)
+                }));
             }
         }
         if wants(2) {
@@ -117,10 +149,12 @@ pub(crate) fn csv(plane: &Plane, selection: &Selection<'_>, legends: bool) -> Op
                 now,
                 legends,
             };
-            line(&mut out, |field| (field.back)(&row));
+            rows.push(Row::new(Kind::Backend, proxy, 0, |field| {
+                (field.back)(&row)
+            }));
         }
     }
-    Some(out)
+    Some(rows)
 }
 
 /// Which proxies are meant.
@@ -155,36 +189,6 @@ fn wanted(plane: &Plane, word: Option<&str>) -> Option<Wanted> {
     }
 }
 
-fn header() -> String {
-    let names: String = FIELDS
-        .iter()
-        .map(|field| format!("{},", field.name))
-        .collect();
-    format!("# {names}\n")
-}
-
-fn line(out: &mut String, value: impl Fn(&Field) -> Value) {
-    for field in FIELDS {
-        match value(field) {
-            Value::Empty => {}
-            Value::Number(number) => drop(write!(out, "{number}")),
-            Value::Signed(number) => drop(write!(out, "{number}")),
-            Value::Text(text) => push_quoted(out, &text),
-        }
-        out.push(',');
-    }
-    out.push('\n');
-}
-
-/// A field in quotes where CSV needs them (RFC 4180).
-fn push_quoted(out: &mut String, text: &str) {
-    if text.contains(['"', ',', '\n', '\r']) {
-        let _ = write!(out, "\"{}\"", text.replace('"', "\"\""));
-    } else {
-        out.push_str(text);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,16 +209,6 @@ mod tests {
         ] {
             assert_eq!(at(name), Some(place), "{name}");
         }
-        assert!(
-            header().starts_with("# pxname,svname,qcur,") && header().ends_with("resbout,-,\n")
-        );
-    }
-
-    #[test]
-    fn only_what_must_be_is_quoted() {
-        let mut out = String::new();
-        push_quoted(&mut out, "plain text");
-        push_quoted(&mut out, "a,\"b\"");
-        assert_eq!(out, "plain text\"a,\"\"b\"\"\"");
+        assert_eq!(at("-"), Some(118), "behind it is what is ours");
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn text(plane: &Plane, only: Option<usize>) -> String {
 
 fn line(out: &mut String, proxy: &Proxy, server: &Server, health: &Health, now: u64) {
     let (backend, conf) = (proxy.conf(), &server.conf);
-    let (address, port) = address(&conf.address);
+    let place = server.place();
+    let (address, port) = address(&place.address);
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
@@ -51,9 +52,10 @@ fn line(out: &mut String, proxy: &Proxy, server: &Server, health: &Health, now: 
         health.check_state(),
         u8::from(backend.id_forced),
         u8::from(conf.id_forced),
-        conf.fqdn.as_deref().unwrap_or("-"),
-        conf.check_port.unwrap_or(0),
-        conf.check_addr
+        place.fqdn.as_deref().unwrap_or("-"),
+        place.check_port.unwrap_or(0),
+        place
+            .check_addr
             .map_or_else(|| "-".into(), |address| address.to_string()),
     );
 }

@@ -9,7 +9,7 @@ use config::model;
 use crate::assign::Allowance;
 use crate::balance::Selector;
 use crate::clock::Millis;
-use crate::counters::{Gauge, PerWorker, Total};
+use crate::counters::{Gauge, PerWorker, totals};
 use crate::hold::Hold;
 use crate::queue::Queue;
 use crate::rate::Speed;
@@ -41,35 +41,36 @@ pub struct Backend {
     last_session: AtomicU64,
 }
 
-/// What workers add up for a backend; per server numbers are with the servers.
-#[derive(Debug, Default)]
-pub struct BackendTotals {
-    /// Sessions (`stot`).
-    pub sessions: Total,
-    /// Bytes from clients (`bin`).
-    pub bytes_in: Total,
-    /// Bytes to clients (`bout`).
-    pub bytes_out: Total,
-    /// Connection attempts (`connect`).
-    pub connects: Total,
-    /// Sessions the balance algorithm placed (`lbtot`).
-    pub balanced: Total,
-    /// Sessions that found no server or lost their last attempt (`econ`).
-    pub connect_errors: Total,
-    /// Sessions their server broke (`eresp`).
-    pub response_errors: Total,
-    /// Attempts repeated (`wretr`).
-    pub retries: Total,
-    /// Sessions moved to another server (`wredis`).
-    pub redispatches: Total,
-    /// Sessions that were told that there is no server.
-    pub unavailable: Total,
-    /// Sessions that waited for a server to come back.
-    pub held: Total,
-    /// Transfers the client broke (`cli_abrt`).
-    pub client_aborts: Total,
-    /// Transfers a server broke (`srv_abrt`).
-    pub server_aborts: Total,
+totals! {
+    /// What workers add up for a backend; per server numbers are with the servers.
+    pub struct BackendTotals {
+        /// Sessions (`stot`).
+        sessions,
+        /// Bytes from clients (`bin`).
+        bytes_in,
+        /// Bytes to clients (`bout`).
+        bytes_out,
+        /// Connection attempts (`connect`).
+        connects,
+        /// Sessions the balance algorithm placed (`lbtot`).
+        balanced,
+        /// Sessions that found no server or lost their last attempt (`econ`).
+        connect_errors,
+        /// Sessions their server broke (`eresp`).
+        response_errors,
+        /// Attempts repeated (`wretr`).
+        retries,
+        /// Sessions moved to another server (`wredis`).
+        redispatches,
+        /// Sessions that were told that there is no server.
+        unavailable,
+        /// Sessions that waited for a server to come back.
+        held,
+        /// Transfers the client broke (`cli_abrt`).
+        client_aborts,
+        /// Transfers a server broke (`srv_abrt`).
+        server_aborts,
+    }
 }
 
 impl Backend {

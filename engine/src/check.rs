@@ -10,12 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{Back, ProxyVersion, Server, ServerAddress};
+use config::model::{self, Back, ProxyVersion, ServerAddress};
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::check::{Action, Connect, Event, Outcome, Run, Script, Verdict};
 use wire::proxy::{self, Addresses};
 
 use crate::controller::Controller;
+use crate::server::{Place, Server};
 
 mod stream;
 
@@ -32,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(crate) struct Subject {
     /// Index of the proxy and of the server in it.
     pub(crate) at: (usize, usize),
-    pub(crate) server: Server,
+    pub(crate) server: Arc<Server>,
     pub(crate) script: Arc<Script>,
     pub(crate) limits: Limits,
     pub(crate) bufsize: usize,
@@ -50,7 +51,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(server: &Server, back: &Back) -> Self {
+    pub(crate) fn new(server: &model::Server, back: &Back) -> Self {
         let set = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
         Self {
             inter: server.inter,
@@ -101,7 +102,7 @@ pub(crate) async fn run(
         let _ = timeout(pause, wake.notified()).await;
         if !controller.borrow_mut().check_begins(subject.at) {
             // Paused: in maintenance. Whoever ends the pause wakes us.
-            pause = subject.server.inter;
+            pause = subject.server.conf.inter;
             continue;
         }
         let begun = Instant::now();
@@ -192,13 +193,14 @@ async fn part(mut stream: Stream, farewell: Option<&'static [u8]>) {
 /// Connects where the rule, the server's `addr`/`port` or its address says, and sends a PROXY header where
 /// one is expected.
 async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream> {
-    let server = &subject.server;
-    let mut stream = match target(server, rule) {
+    let server = &subject.server.conf;
+    let place = subject.server.place();
+    let mut stream = match target(&place, rule) {
         Target::Ip(address) => Stream::tcp(address, server.source).await?,
         Target::Unix(path) => Stream::unix(path).await?,
         Target::Abstract(name) => Stream::abstract_unix(name).await?,
     };
-    if let Some(version) = header_version(server, rule) {
+    if let Some(version) = header_version(server, &place, rule) {
         let mut header = Vec::new();
         match version {
             ProxyVersion::V1 => proxy::encode_v1(stream.addresses().as_ref(), &mut header),
@@ -212,8 +214,12 @@ async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream
 /// The PROXY header a check's connection begins with. An explicit connect without `default` asks for one itself,
 /// as in HAProxy; and where it goes to the server's own port, it gets what sessions send there, or the server would
 /// take the check for garbage.
-fn header_version(server: &Server, rule: Option<&Connect>) -> Option<ProxyVersion> {
-    let own_port = match &server.address {
+fn header_version(
+    server: &model::Server,
+    place: &Place,
+    rule: Option<&Connect>,
+) -> Option<ProxyVersion> {
+    let own_port = match &place.address {
         ServerAddress::Ip(address) => Some(address.port()),
         _ => None,
     };
@@ -237,20 +243,18 @@ enum Target<'s> {
     Abstract(&'s [u8]),
 }
 
-fn target<'s>(server: &'s Server, rule: Option<&Connect>) -> Target<'s> {
+fn target<'s>(place: &'s Place, rule: Option<&Connect>) -> Target<'s> {
     let rule_port = rule.and_then(|rule| rule.port);
     let rule_addr = rule.and_then(|rule| rule.addr);
-    let (own_addr, own_port) = match &server.address {
+    let (own_addr, own_port) = match &place.address {
         ServerAddress::Ip(address) => (Some(address.ip()), address.port()),
         ServerAddress::IpRelative(ip, _) => (Some(*ip), 0),
         ServerAddress::Unix(_) | ServerAddress::Abstract(_) => (None, 0),
     };
-    match (
-        rule_addr.or(server.check_addr).or(own_addr),
-        &server.address,
-    ) {
+    let ip = rule_addr.or(place.check_addr).or(own_addr);
+    match (ip, &place.address) {
         (Some(ip), _) => {
-            let port = rule_port.or(server.check_port).unwrap_or(own_port);
+            let port = rule_port.or(place.check_port).unwrap_or(own_port);
             Target::Ip(SocketAddr::new(ip, port))
         }
         (None, ServerAddress::Unix(path)) => Target::Unix(path),

@@ -215,7 +215,8 @@ fn open(
         Err(Errno::INPROGRESS) => Ok(()),
         other => other,
     };
-    let address = match &server.conf.address {
+    let place = server.place_now();
+    let address = match &place.address {
         ServerAddress::Ip(address) => *address,
         ServerAddress::IpRelative(ip, offset) => {
             let port = destination(session, client).map_or(0, |address| i32::from(address.port()));

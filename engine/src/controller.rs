@@ -182,6 +182,16 @@ impl Controller {
             .is_some_and(|unit| unit.health.enable_check(enabled))
     }
 
+    /// Counts anew (`clear counters all`).
+    pub(crate) fn clear_counters(&mut self) {
+        for unit in self.units.iter_mut().flatten() {
+            unit.health.clear_counters();
+        }
+        for backend in &mut self.backends {
+            backend.down_transitions = 0;
+        }
+    }
+
     /// What wakes the check task of a server before its time.
     pub(crate) fn wake_of_check(&self, (proxy, server): At) -> Rc<Notify> {
         Rc::clone(&self.units[proxy][server].wake)

@@ -9,17 +9,67 @@ use crossbeam_utils::CachePadded;
 
 /// A number that one thread adds to and any thread may read.
 #[derive(Debug, Default)]
-pub struct Total(AtomicU64);
+pub struct Total {
+    all: AtomicU64,
+    /// What there was when it was cleared: the one who adds need not know.
+    before: AtomicU64,
+}
 
 impl Total {
     /// Adds without a locked instruction: the owner is the only writer.
     pub(crate) fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+        let all = self.all.load(Relaxed);
+        self.all.store(all.wrapping_add(n), Relaxed);
     }
 
-    /// What was added so far.
+    /// What was added since it was cleared.
     pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.all
+            .load(Relaxed)
+            .wrapping_sub(self.before.load(Relaxed))
+    }
+
+    /// What was added ever.
+    pub(crate) fn ever(&self) -> u64 {
+        self.all.load(Relaxed)
+    }
+
+    /// Begins anew (`clear counters all`).
+    fn clear(&self) {
+        self.before.store(self.ever(), Relaxed);
+    }
+}
+
+/// Totals that are cleared together.
+pub trait Totals: Default {
+    /// Visits each.
+    fn each(&self, visit: &mut dyn FnMut(&Total));
+}
+
+/// A struct of totals, each documented, that can be visited.
+macro_rules! totals {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub struct $name {
+            $($(#[$doc])* pub $field: $crate::counters::Total,)*
+        }
+
+        impl $crate::counters::Totals for $name {
+            fn each(&self, visit: &mut dyn FnMut(&$crate::counters::Total)) {
+                $(visit(&self.$field);)*
+            }
+        }
+    };
+}
+pub(crate) use totals;
+
+impl<T: Totals> PerWorker<T> {
+    /// Begins anew (`clear counters all`).
+    pub(crate) fn clear(&self) {
+        for part in &self.0 {
+            part.each(&mut |total| total.clear());
+        }
     }
 }
 
@@ -39,6 +89,11 @@ impl<T: Default> PerWorker<T> {
     /// The worker's own part.
     pub(crate) fn at(&self, worker: usize) -> &T {
         &self.0[worker % self.0.len()]
+    }
+
+    /// The sum of one field over all workers, cleared or not.
+    pub(crate) fn ever(&self, field: impl Fn(&T) -> &Total) -> u64 {
+        self.0.iter().map(|part| field(part).ever()).sum()
     }
 
     /// The sum of one field over all workers.

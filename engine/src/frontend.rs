@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::counters::{Gauge, PerWorker, Total};
+use crate::clock::Millis;
+use crate::counters::{Gauge, PerWorker, totals};
 use crate::rate::Speed;
 
 /// The half of a proxy that takes connections, at run time.
@@ -19,39 +20,45 @@ pub struct Frontend {
     /// Sessions per second.
     pub session_rate: Speed,
     maxconn: AtomicU32,
+    /// `rate-limit sessions`, per second; 0 is no limit.
+    rate_limit: u32,
     paused: AtomicBool,
+    stopped: AtomicBool,
     /// Wakes listeners that wait for room.
     room: Notify,
 }
 
-/// What workers add up for a frontend.
-#[derive(Debug, Default)]
-pub struct FrontendTotals {
-    /// Connections accepted (`conn_tot`).
-    pub connections: Total,
-    /// Sessions (`stot`).
-    pub sessions: Total,
-    /// Bytes from clients (`bin`).
-    pub bytes_in: Total,
-    /// Bytes to clients (`bout`).
-    pub bytes_out: Total,
-    /// Connections refused by a rule (`dcon`).
-    pub denied_connections: Total,
-    /// Sessions refused by a rule (`dses`).
-    pub denied_sessions: Total,
-    /// Connections that ended before they were sessions: no or a bad PROXY header (`ereq`).
-    pub request_errors: Total,
+totals! {
+    /// What workers add up for a frontend.
+    pub struct FrontendTotals {
+        /// Connections accepted (`conn_tot`).
+        connections,
+        /// Sessions (`stot`).
+        sessions,
+        /// Bytes from clients (`bin`).
+        bytes_in,
+        /// Bytes to clients (`bout`).
+        bytes_out,
+        /// Connections refused by a rule (`dcon`).
+        denied_connections,
+        /// Sessions refused by a rule (`dses`).
+        denied_sessions,
+        /// Connections that ended before they were sessions: no or a bad PROXY header (`ereq`).
+        request_errors,
+    }
 }
 
 impl Frontend {
-    pub(crate) fn new(maxconn: u32, workers: usize) -> Self {
+    pub(crate) fn new(maxconn: u32, rate_limit: u32, workers: usize) -> Self {
         Self {
             sessions: Gauge::default(),
             totals: PerWorker::new(workers),
             connection_rate: Speed::default(),
             session_rate: Speed::default(),
             maxconn: AtomicU32::new(maxconn),
+            rate_limit,
             paused: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             room: Notify::new(),
         }
     }
@@ -59,6 +66,27 @@ impl Frontend {
     /// The most sessions it takes at once (`slim`).
     pub fn maxconn(&self) -> u32 {
         self.maxconn.load(Ordering::Relaxed)
+    }
+
+    /// `set maxconn frontend`.
+    pub fn set_maxconn(&self, maxconn: u32) {
+        self.maxconn.store(maxconn, Ordering::Relaxed);
+        self.room.notify_waiters();
+    }
+
+    /// Whether its listeners were closed for good.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its listeners are closed. False: they were.
+    pub(crate) fn stop(&self) -> bool {
+        !self.stopped.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether `rate-limit sessions` lets no other session in now.
+    pub(crate) fn is_too_fast(&self, now: Millis) -> bool {
+        self.rate_limit > 0 && self.session_rate.get(now) >= self.rate_limit
     }
 
     /// Whether another session may be taken now.

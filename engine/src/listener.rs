@@ -13,6 +13,7 @@ use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 
 use crate::clock::Clock;
+use crate::frontend::Frontend;
 use crate::session::{Ingress, Peer, run};
 use crate::sock;
 use crate::topology::Proxy;
@@ -33,6 +34,9 @@ pub(crate) struct Listener {
 /// How long accepting pauses when the process is out of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// How long accepting pauses when a rate is at its limit.
+const PACE: Duration = Duration::from_millis(5);
+
 /// Connections taken before other tasks of the worker get their turn.
 const BATCH: usize = 64;
 
@@ -51,11 +55,14 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
         while !worker.process.has_room() {
             worker.process.room().await;
         }
+        while is_too_fast(&worker, front) {
+            tokio::time::sleep(PACE).await;
+        }
         let Ok(mut ready) = watched.readable().await else {
             return;
         };
         for _ in 0..BATCH {
-            if !front.has_room() || !worker.process.has_room() {
+            if !front.has_room() || !worker.process.has_room() || is_too_fast(&worker, front) {
                 break;
             }
             match acceptfrom_with(&watched, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
@@ -75,6 +82,12 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
         drop(ready);
         tokio::task::yield_now().await;
     }
+}
+
+/// Whether a rate of the process or of the frontend is at its limit.
+fn is_too_fast(worker: &Worker, front: &Frontend) -> bool {
+    let now = Clock::get().now();
+    worker.process.is_too_fast(now) || front.is_too_fast(now)
 }
 
 fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Option<SocketAddrAny>) {

@@ -14,8 +14,8 @@ use crate::wait::Waiting;
 /// What a worker can be asked for.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Close the listeners; sessions go on.
-    StopListening,
+    /// Close the listeners, all or those of one proxy; sessions go on.
+    StopListening(Option<usize>),
     /// Tell what sessions there are.
     Sessions(oneshot::Sender<Vec<SessionReport>>),
     /// End some sessions.

@@ -56,7 +56,7 @@ impl Bound {
         let workers = model.global.nbthread.map_or(cores, usize::from).max(1);
         let topology = Arc::new(Topology::build(&model, options.maxconn, workers));
         let listeners = open::all(&topology, workers)?;
-        let process = Arc::new(Process::new(options.maxconn));
+        let process = Arc::new(Process::new(&model.global, options.maxconn));
         Ok(Self {
             topology,
             process,
@@ -181,6 +181,42 @@ impl Plane {
         }
     }
 
+    /// Forgets the maxima and counts anew (`clear counters all`).
+    pub fn clear_counters(&self) {
+        self.clear_maxima();
+        self.controller.borrow_mut().clear_counters();
+        for proxy in &self.topology.proxies {
+            if let Some(front) = &proxy.front {
+                front.totals.clear();
+            }
+            let Some(back) = &proxy.back else { continue };
+            back.totals.clear();
+            back.servers.iter().for_each(|server| server.totals.clear());
+        }
+    }
+
+    /// Stops or resumes one frontend (`disable frontend`, `enable frontend`). False: it was so already.
+    pub fn pause_frontend(&self, proxy: &Proxy, paused: bool) -> bool {
+        let Some(front) = proxy.front.as_ref().filter(|f| f.is_paused() != paused) else {
+            return false;
+        };
+        front.pause(paused);
+        let word = if paused { "Paused" } else { "Resumed" };
+        let text = format!("{word} frontend {}.", proxy.name());
+        self.announce(proxy.index, Level::Warning, text);
+        true
+    }
+
+    /// Closes the listeners of one frontend for good (`shutdown frontend`); its sessions go on. False: they are.
+    pub fn stop_frontend(&self, proxy: &Proxy) -> bool {
+        if proxy.front.as_ref().is_none_or(|front| !front.stop()) {
+            return false;
+        }
+        self.order(|| Order::StopListening(Some(proxy.index)));
+        self.announce_stop(proxy);
+        true
+    }
+
     /// Does what the controller has decided about sessions since it was last asked.
     pub fn flush_endings(&self) {
         let endings = self.controller.borrow_mut().take_endings();
@@ -202,37 +238,33 @@ impl Plane {
     /// Pauses (SIGTTOU) or resumes (SIGTTIN) all frontends.
     pub fn pause(&self, paused: bool) {
         for proxy in &self.topology.proxies {
-            if let Some(front) = &proxy.front {
-                front.pause(paused);
-                let word = if paused { "Paused" } else { "Resumed" };
-                self.announce(
-                    proxy.index,
-                    Level::Warning,
-                    format!("{word} frontend {}.", proxy.name()),
-                );
-            }
+            self.pause_frontend(proxy, paused);
         }
     }
 
     /// Begins a soft stop: listeners close, sessions go on.
     pub fn stop_listening(&self) {
         self.process.stop();
-        self.order(|| Order::StopListening);
+        self.order(|| Order::StopListening(None));
         for proxy in &self.topology.proxies {
-            let front = proxy
-                .front
-                .as_ref()
-                .map_or(0, |front| front.totals.sum(|t| &t.connections));
-            let back = proxy
-                .back
-                .as_ref()
-                .map_or(0, |back| back.totals.sum(|t| &t.sessions));
-            let text = format!(
-                "Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).",
-                proxy.name()
-            );
-            self.announce(proxy.index, Level::Warning, text);
+            self.announce_stop(proxy);
         }
+    }
+
+    fn announce_stop(&self, proxy: &Proxy) {
+        let front = proxy
+            .front
+            .as_ref()
+            .map_or(0, |front| front.totals.ever(|t| &t.connections));
+        let back = proxy
+            .back
+            .as_ref()
+            .map_or(0, |back| back.totals.ever(|t| &t.sessions));
+        let text = format!(
+            "Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).",
+            proxy.name()
+        );
+        self.announce(proxy.index, Level::Warning, text);
     }
 
     /// Waits, after [`Self::stop_listening`], until the last session has ended.
@@ -282,10 +314,13 @@ impl Plane {
             else {
                 continue;
             };
-            let server = back.servers[at.1].clone();
+            let Some(running) = &self.topology.proxies[at.0].back else {
+                continue;
+            };
+            let server = Arc::clone(&running.servers[at.1]);
             let subject = Subject {
                 at,
-                limits: check::Limits::new(&server, back),
+                limits: check::Limits::new(&server.conf, back),
                 script: Arc::clone(&back.check),
                 server,
                 bufsize,

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use config::model::Global;
 use tokio::sync::Notify;
 
+use crate::clock::Millis;
 use crate::counters::Gauge;
 use crate::rate::Speed;
 
@@ -22,14 +24,19 @@ pub struct Process {
     pub bytes_out: AtomicU64,
     /// How often the limit was reached (`MaxconnReached`).
     pub maxconn_reached: AtomicU64,
+    /// `maxconnrate`, `set rate-limit connections global`: connections per second; 0 is no limit.
+    pub connection_limit: AtomicU32,
+    /// `maxsessrate`, `set rate-limit sessions global`: sessions per second; 0 is no limit.
+    pub session_limit: AtomicU32,
     maxconn: AtomicU32,
+    hard_maxconn: u32,
     stopping: AtomicBool,
     room: Notify,
     idle: Notify,
 }
 
 impl Process {
-    pub(crate) fn new(maxconn: u32) -> Self {
+    pub(crate) fn new(global: &Global, maxconn: u32) -> Self {
         Self {
             sessions: Gauge::default(),
             connections: AtomicU64::new(0),
@@ -37,7 +44,10 @@ impl Process {
             session_rate: Speed::default(),
             bytes_out: AtomicU64::new(0),
             maxconn_reached: AtomicU64::new(0),
+            connection_limit: AtomicU32::new(global.maxconnrate.unwrap_or(0)),
+            session_limit: AtomicU32::new(global.maxsessrate.unwrap_or(0)),
             maxconn: AtomicU32::new(maxconn),
+            hard_maxconn: maxconn,
             stopping: AtomicBool::new(false),
             room: Notify::new(),
             idle: Notify::new(),
@@ -49,9 +59,39 @@ impl Process {
         self.maxconn.load(Ordering::Relaxed)
     }
 
+    /// `set maxconn global`; zero is what the process began with. False: more than that.
+    pub fn set_maxconn(&self, maxconn: u32) -> bool {
+        if maxconn > self.hard_maxconn {
+            return false;
+        }
+        let wanted = if maxconn == 0 {
+            self.hard_maxconn
+        } else {
+            maxconn
+        };
+        self.maxconn.store(wanted, Ordering::Relaxed);
+        self.room.notify_waiters();
+        true
+    }
+
+    /// The most client connections there could ever be (`Hard_maxconn`).
+    pub fn hard_maxconn(&self) -> u32 {
+        self.hard_maxconn
+    }
+
     /// Whether another connection may be taken now.
     pub(crate) fn has_room(&self) -> bool {
         self.sessions.get() < self.maxconn()
+    }
+
+    /// Whether a rate is at its limit: the next connection has to wait.
+    pub(crate) fn is_too_fast(&self, now: Millis) -> bool {
+        let over = |limit: &AtomicU32, rate: &Speed| {
+            let limit = limit.load(Ordering::Relaxed);
+            limit > 0 && rate.get(now) >= limit
+        };
+        over(&self.connection_limit, &self.connection_rate)
+            || over(&self.session_limit, &self.session_rate)
     }
 
     /// Waits until a session ends.

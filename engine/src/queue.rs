@@ -3,7 +3,7 @@
 //! A backend none of whose servers has a `maxconn` has no queue, and no lock is ever taken.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use config::model;
 use tokio::sync::oneshot;
@@ -14,7 +14,11 @@ use crate::slots::{Answer, Depth, Grant, Limits, Slots, Ticket, Want};
 
 /// Who may use which server now, and who waits.
 #[derive(Debug)]
-pub struct Queue(Option<Mutex<Core>>);
+pub struct Queue {
+    core: OnceLock<Mutex<Core>>,
+    limits: Vec<Limits>,
+    fullconn: u32,
+}
 
 #[derive(Debug)]
 struct Core {
@@ -55,24 +59,55 @@ pub(crate) struct Place<'q> {
 
 impl Queue {
     pub(crate) fn new(conf: &model::Back, fullconn: u32) -> Self {
-        let limited = conf.servers.iter().any(|server| server.maxconn > 0);
         let limits = |server: &model::Server| Limits {
             maxconn: server.maxconn,
             minconn: server.minconn,
             maxqueue: server.maxqueue,
         };
-        Self(limited.then(|| {
+        let queue = Self {
+            core: OnceLock::new(),
+            limits: conf.servers.iter().map(limits).collect(),
+            fullconn,
+        };
+        if conf.servers.iter().any(|server| server.maxconn > 0) {
+            queue.begin();
+        }
+        queue
+    }
+
+    /// Begins to count slots.
+    fn begin(&self) -> &Mutex<Core> {
+        self.core.get_or_init(|| {
             Mutex::new(Core {
-                slots: Slots::new(conf.servers.iter().map(limits), fullconn),
+                slots: Slots::new(self.limits.iter().copied(), self.fullconn),
                 waiting: HashMap::new(),
                 tickets: 0,
             })
-        }))
+        })
+    }
+
+    fn core(&self) -> Option<&Mutex<Core>> {
+        self.core.get()
+    }
+
+    /// `set maxconn server`: also where no server had a limit so far; sessions of before are counted then.
+    pub fn set_maxconn(&self, servers: &[Arc<Server>], index: usize, maxconn: u32) {
+        let fresh = self.core().is_none();
+        let mut core = lock(self.begin());
+        if fresh {
+            for server in servers {
+                core.slots.adopt(server.index, server.sessions.get());
+            }
+        }
+        core.slots.set_maxconn(index, maxconn);
+        servers[index].set_maxconn(maxconn);
+        let grant = core.slots.next(index);
+        core.pass_on(index, grant);
     }
 
     /// A slot on that server, or on any.
     pub(crate) fn enter(&self, wanted: Option<usize>) -> Entry<'_> {
-        let Some(queue) = &self.0 else {
+        let Some(queue) = self.core() else {
             return wanted.map_or(Entry::Full, Entry::Slot);
         };
         let mut core = lock(queue);
@@ -99,7 +134,7 @@ impl Queue {
 
     /// A session on that server has ended: the next one gets its slot.
     pub(crate) fn release(&self, server: &Server) {
-        if let Some(queue) = &self.0 {
+        if let Some(queue) = self.core() {
             let mut core = lock(queue);
             let grant = core.slots.release(server.index);
             core.pass_on(server.index, grant);
@@ -109,7 +144,7 @@ impl Queue {
     /// The controller's word on a server: whether it serves the backend's queue, and how warm it is, in
     /// per cent. Slots that are free with it go to those who wait.
     pub(crate) fn adjust(&self, server: usize, eligible: bool, warmth: u32) {
-        if let Some(queue) = &self.0 {
+        if let Some(queue) = self.core() {
             let mut core = lock(queue);
             core.slots.set_eligible(server, eligible);
             core.slots.set_throttle(server, warmth);
@@ -120,7 +155,7 @@ impl Queue {
 
     /// Sends those who wait for a server away to choose again; returns how many.
     pub(crate) fn requeue(&self, server: usize) -> u32 {
-        let Some(queue) = &self.0 else { return 0 };
+        let Some(queue) = self.core() else { return 0 };
         let mut core = lock(queue);
         let tickets = core.slots.requeue(server);
         let count = tickets.len() as u32;
@@ -130,7 +165,7 @@ impl Queue {
 
     /// The same for those who wait for any server, when none is left.
     pub(crate) fn requeue_all(&self) {
-        if let Some(queue) = &self.0 {
+        if let Some(queue) = self.core() {
             let mut core = lock(queue);
             let tickets = core.slots.requeue_backend();
             core.call_again(tickets);
@@ -140,7 +175,7 @@ impl Queue {
     /// How busy a server is.
     pub(crate) fn load(&self, server: &Server) -> Load {
         let served = server.sessions.get();
-        match &self.0 {
+        match self.core() {
             None => Load {
                 served,
                 queued: 0,
@@ -159,28 +194,24 @@ impl Queue {
 
     /// The queue of a server (`qcur`, `qmax`).
     pub fn depth(&self, server: usize) -> Depth {
-        self.0
-            .as_ref()
+        self.core()
             .map_or_else(Depth::default, |queue| lock(queue).slots.depth(server))
     }
 
     /// The queue of the backend alone.
     pub fn backend_depth(&self) -> Depth {
-        self.0
-            .as_ref()
+        self.core()
             .map_or_else(Depth::default, |queue| lock(queue).slots.backend_depth())
     }
 
     /// Everybody who waits, in all queues of the backend.
     pub fn waiting(&self) -> u32 {
-        self.0
-            .as_ref()
-            .map_or(0, |queue| lock(queue).slots.waiting())
+        self.core().map_or(0, |queue| lock(queue).slots.waiting())
     }
 
     /// Forgets the maxima (`clear counters`).
     pub(crate) fn forget_most(&self) {
-        if let Some(queue) = &self.0 {
+        if let Some(queue) = self.core() {
             lock(queue).slots.forget_most();
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! Its health lives with the controller alone; what workers need of it is mirrored in [`Standing`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use arc_swap::{ArcSwap, Guard};
 use config::model;
 
 use crate::clock::Millis;
-use crate::counters::{Gauge, PerWorker, TimeAverage, Total};
+use crate::counters::{Gauge, PerWorker, TimeAverage, totals};
 use crate::rate::Speed;
 
 /// A server of a backend.
@@ -18,6 +20,9 @@ pub struct Server {
     pub conf: model::Server,
     /// Its place in the backend.
     pub index: usize,
+    /// Where it is now: as its line says, until an operator says otherwise.
+    place: ArcSwap<Place>,
+    maxconn: AtomicU32,
     /// Sessions it serves now.
     pub sessions: Gauge,
     /// What workers counted.
@@ -34,43 +39,57 @@ pub struct Server {
     standing: AtomicU8,
 }
 
-/// What workers add up for a server.
-#[derive(Debug, Default)]
-pub struct ServerTotals {
-    /// Sessions given to it (`stot`).
-    pub sessions: Total,
-    /// The same by the balance algorithm, not by a stick entry (`lbtot`).
-    pub balanced: Total,
-    /// Connection attempts (`connect`).
-    pub connects: Total,
-    /// Bytes from clients to it (`bin`).
-    pub bytes_in: Total,
-    /// Bytes from it to clients (`bout`).
-    pub bytes_out: Total,
-    /// Sessions whose connection to it failed for good (`econ`).
-    pub connect_errors: Total,
-    /// Sessions it broke after they were established (`eresp`).
-    pub response_errors: Total,
-    /// Attempts repeated on it (`wretr`).
-    pub retries: Total,
-    /// Sessions moved away from it (`wredis`).
-    pub redispatches: Total,
-    /// Attempts that were refused, reset, closed, or not accepted in time.
-    pub refused: Total,
-    /// Attempts it was silent on until another server had answered, or `timeout greeting` had passed.
-    pub silent: Total,
-    /// Attempts it greeted with something else than a welcome.
-    pub unwelcome: Total,
-    /// Sessions it won as the second to be asked.
-    pub hedges_won: Total,
-    /// Sessions it was asked for beside a silent server that then answered first.
-    pub hedges_lost: Total,
-    /// Sessions it took over from a server that failed them.
-    pub rescued: Total,
-    /// Transfers the client broke (`cli_abrt`).
-    pub client_aborts: Total,
-    /// Transfers the server broke (`srv_abrt`).
-    pub server_aborts: Total,
+totals! {
+    /// What workers add up for a server.
+    pub struct ServerTotals {
+        /// Sessions given to it (`stot`).
+        sessions,
+        /// The same by the balance algorithm, not by a stick entry (`lbtot`).
+        balanced,
+        /// Connection attempts (`connect`).
+        connects,
+        /// Bytes from clients to it (`bin`).
+        bytes_in,
+        /// Bytes from it to clients (`bout`).
+        bytes_out,
+        /// Sessions whose connection to it failed for good (`econ`).
+        connect_errors,
+        /// Sessions it broke after they were established (`eresp`).
+        response_errors,
+        /// Attempts repeated on it (`wretr`).
+        retries,
+        /// Sessions moved away from it (`wredis`).
+        redispatches,
+        /// Attempts that were refused, reset, closed, or not accepted in time.
+        refused,
+        /// Attempts it was silent on until another server had answered, or `timeout greeting` had passed.
+        silent,
+        /// Attempts it greeted with something else than a welcome.
+        unwelcome,
+        /// Sessions it won as the second to be asked.
+        hedges_won,
+        /// Sessions it was asked for beside a silent server that then answered first.
+        hedges_lost,
+        /// Sessions it took over from a server that failed them.
+        rescued,
+        /// Transfers the client broke (`cli_abrt`).
+        client_aborts,
+        /// Transfers the server broke (`srv_abrt`).
+        server_aborts,
+    }
+}
+
+/// Where a server and its check are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its address.
+    pub address: model::ServerAddress,
+    /// The host name it was written with.
+    pub fqdn: Option<String>,
+    /// `addr`, `set server ... check-addr`: where checks go.
+    pub check_addr: Option<IpAddr>,
+    /// `port`, `set server ... check-port`.
+    pub check_port: Option<u16>,
 }
 
 /// The four times of `show stat`: queue, connect, response, total.
@@ -104,7 +123,15 @@ pub(crate) enum Standing {
 
 impl Server {
     pub(crate) fn new(conf: model::Server, index: usize, workers: usize) -> Self {
+        let place = Place {
+            address: conf.address.clone(),
+            fqdn: conf.fqdn.clone(),
+            check_addr: conf.check_addr,
+            check_port: conf.check_port,
+        };
         Self {
+            place: ArcSwap::from_pointee(place),
+            maxconn: AtomicU32::new(conf.maxconn),
             conf,
             index,
             sessions: Gauge::default(),
@@ -116,6 +143,30 @@ impl Server {
             pace: AtomicU32::new(0),
             standing: AtomicU8::new(Standing::In as u8),
         }
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Arc<Place> {
+        self.place.load_full()
+    }
+
+    /// The same for a moment, without counting a reference.
+    pub(crate) fn place_now(&self) -> Guard<Arc<Place>> {
+        self.place.load()
+    }
+
+    /// `set server ... addr`, `check-addr`, `check-port`: for what begins from now on.
+    pub fn set_place(&self, place: Place) {
+        self.place.store(Arc::new(place));
+    }
+
+    /// The most sessions it may have at once; 0 is no limit.
+    pub fn maxconn(&self) -> u32 {
+        self.maxconn.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_maxconn(&self, maxconn: u32) {
+        self.maxconn.store(maxconn, Ordering::Relaxed);
     }
 
     /// Its name.

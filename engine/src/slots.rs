@@ -310,6 +310,12 @@ impl Slots {
         self.desks[server].throttle = percent.min(100);
     }
 
+    /// Sessions that began before slots were counted.
+    pub fn adopt(&mut self, server: usize, sessions: u32) {
+        self.desks[server].served += sessions;
+        self.total += sessions;
+    }
+
     /// `set maxconn server`.
     pub fn set_maxconn(&mut self, server: usize, maxconn: u32) {
         self.desks[server].limits.maxconn = maxconn;

@@ -111,7 +111,8 @@ async fn work(setup: Setup, relay: Relay, epoll: OwnedFd, inbox: UnboundedReceiv
         .into_iter()
         .map(|listener| {
             let ingress = Rc::new(worker.ingress(&listener));
-            tokio::task::spawn_local(accept_loop(Rc::clone(&worker), ingress, listener.socket))
+            let task = accept_loop(Rc::clone(&worker), ingress, listener.socket);
+            (listener.proxy.index, tokio::task::spawn_local(task))
         })
         .collect();
     let logging = Rc::clone(&worker);
@@ -236,11 +237,16 @@ async fn heartbeat(worker: Rc<Worker>, every: Duration) {
 async fn obey(
     worker: &Worker,
     mut inbox: UnboundedReceiver<Order>,
-    mut accepting: Vec<tokio::task::JoinHandle<()>>,
+    mut accepting: Vec<(usize, tokio::task::JoinHandle<()>)>,
 ) {
     while let Some(order) = inbox.recv().await {
         match order {
-            Order::StopListening => accepting.drain(..).for_each(|task| task.abort()),
+            Order::StopListening(only) => {
+                let meant = |proxy: usize| only.is_none_or(|index| index == proxy);
+                for (_, task) in accepting.extract_if(.., |(proxy, _)| meant(*proxy)) {
+                    task.abort();
+                }
+            }
             Order::Sessions(reply) => {
                 let mut rows = Vec::new();
                 worker.waiting.each(|waiting| {

@@ -42,6 +42,10 @@ impl<'l> Postfix<'l> {
         let main = main_cf(&directory, host, uid.trim(), gid.trim(), lab.directory());
         fs::write(directory.join("etc/main.cf"), main)?;
         fs::write(directory.join("etc/master.cf"), MASTER_CF)?;
+        // What runs before the log daemon does, and not as root, writes there itself: after a kill it has to warn.
+        let log = directory.join("queue/maillog");
+        fs::write(&log, "")?;
+        fs::set_permissions(&log, fs::Permissions::from_mode(0o666))?;
         let postfix = Self {
             lab,
             host,

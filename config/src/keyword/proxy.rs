@@ -41,7 +41,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("maxconn", FRONT, "<number>", (1, 1), |a, s| { s.front.maxconn = Some(a.count()?).filter(|n| *n > 0); Ok(()) }, "Sessions at once; more wait in the kernel's backlog."),
     Row::new("backlog", FRONT, "<number>", (1, 1), |a, s| { s.front.backlog = Some(a.count()?); Ok(()) }, "Connections that may wait to be accepted."),
     Row::new("fullconn", BACK, "<number>", (1, 1), |a, s| { s.back.fullconn = Some(a.count()?); Ok(()) }, "Sessions at which servers with a `minconn` may have their `maxconn`."),
-    Row::not_yet("rate-limit sessions", FRONT, "New sessions per second."),
+    Row::new("rate-limit sessions", FRONT, "<number>", (1, 1), |a, s| { s.front.rate_limit = Some(a.count()?); Ok(()) }, "New sessions per second; more wait in the kernel's backlog."),
     Row::new("retries", BACK, "<number>", (1, 1), |a, s| { s.back.retries = Some(a.number(0..=65_535)?); Ok(()) }, "Attempts after the first, HAProxy's way; without it and without `option redispatch` every server is tried once, at once."),
     Row::new("source", BACK, "<address>[:<port>]", (1, super::ANY), source, "Connect from this address."),
     Row::new("clitcpka-cnt", FRONT, "<number>", (1, 1), |a, s| { s.client_keepalive.count = Some(a.count()?); Ok(()) }, "Probes of TCP keep-alive with clients."),

@@ -4,7 +4,7 @@ use engine::Topology;
 use engine::controller::At;
 use engine::health::{Admin, Claim};
 
-use super::{Answer, Call};
+use super::{Answer, Call, address};
 
 /// `set server <bk>/<srv> state|weight|health <value>`.
 pub(super) fn set(call: &mut Call<'_>) -> Answer {
@@ -13,13 +13,17 @@ pub(super) fn set(call: &mut Call<'_>) -> Answer {
         Some("state") => set_state(call, at),
         Some("weight") => change_weight(call, at, call.arg(2)),
         Some("health") => set_health(call, at),
-        Some(
-            word @ ("addr" | "agent" | "agent-addr" | "agent-port" | "agent-send" | "check-addr"
-            | "check-port" | "fqdn" | "ssl"),
-        ) => Err(format!(
-            "'set server <srv> {word}' is not supported by Posthouse yet; change the configuration and reload."
-        )),
-        _ => Err("usage: set server <backend>/<server> state | weight | health <value>".into()),
+        Some("addr") => address::set(call, at),
+        Some("check-addr") => address::set_check_addr(call, at),
+        Some("check-port") => address::set_check_port(call, at),
+        Some("fqdn") => address::set_fqdn(call, at),
+        Some("agent" | "agent-addr" | "agent-port" | "agent-send") => {
+            Err("agent checks are not enabled on this server.".into())
+        }
+        Some("ssl") => Err("TLS is not supported by Posthouse yet.".into()),
+        _ => Err("usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | \
+                  check-addr | check-port | fqdn | health | ssl | state | weight"
+            .into()),
     }
 }
 
@@ -100,6 +104,18 @@ pub(super) fn disable_health(call: &mut Call<'_>) -> Answer {
     switch_check(call, false)
 }
 
+/// `enable agent`.
+pub(super) fn enable_agent(call: &mut Call<'_>) -> Answer {
+    named(call)?;
+    Err("Agent was not configured on this server, cannot enable.".into())
+}
+
+/// `disable agent`: there is none.
+pub(super) fn disable_agent(call: &mut Call<'_>) -> Answer {
+    named(call)?;
+    Ok(String::new())
+}
+
 fn switch_check(call: &Call<'_>, on: bool) -> Answer {
     let at = named(call)?;
     if call
@@ -123,7 +139,12 @@ fn admin(call: &Call<'_>, at: At, wanted: Admin) -> Answer {
 
 /// The server the first argument names.
 pub(super) fn named(call: &Call<'_>) -> Result<At, String> {
-    let word = call.arg(0).unwrap_or_default();
+    named_by(call, 0)
+}
+
+/// The server that argument names.
+pub(super) fn named_by(call: &Call<'_>, at: usize) -> Result<At, String> {
+    let word = call.arg(at).unwrap_or_default();
     find(call.desk.plane.topology(), word)
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use config::model::Level;
 
 use super::{Answer, Call};
+use crate::info::Form;
 use crate::stat::Selection;
 use crate::{info, stat, state};
 
@@ -39,12 +40,19 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
-/// `show info`.
+/// `show info [typed|json]`.
 pub(super) fn info(call: &mut Call<'_>) -> Answer {
-    match call.arg(0) {
-        None => Ok(info::text(call.desk)),
-        Some(word) => Err(not_yet("show info", word)),
+    let mut form = Form::Plain;
+    for word in call.args {
+        match word.as_str() {
+            "typed" => form = Form::Typed,
+            "json" => form = Form::Json,
+            // Whole numbers are as exact as what is counted.
+            "float" => {}
+            other => return Err(not_yet("show info", other)),
+        }
     }
+    Ok(info::text(call.desk, form))
 }
 
 /// `show servers state [<backend>]`.
@@ -63,7 +71,7 @@ pub(super) fn servers_state(call: &mut Call<'_>) -> Answer {
     Ok(state::text(plane, only))
 }
 
-/// `show stat [no-maint|up] [<iid>|<proxy> <type> <sid>]`, in any order.
+/// `show stat [typed|json] [no-maint|up] [<iid>|<proxy> <type> <sid>]`, in any order.
 pub(super) fn stat(call: &mut Call<'_>) -> Answer {
     let mut selection = Selection {
         proxy: None,
@@ -72,12 +80,16 @@ pub(super) fn stat(call: &mut Call<'_>) -> Answer {
         no_maint: false,
         up: false,
     };
+    let mut write: fn(&[stat::Row]) -> String = stat::csv;
     let mut args = call.args.iter().map(String::as_str);
     while let Some(word) = args.next() {
         match word {
             "no-maint" => selection.no_maint = true,
             "up" => selection.up = true,
-            "typed" | "json" | "desc" | "domain" => return Err(not_yet("show stat", word)),
+            "typed" => write = stat::typed,
+            "json" => write = stat::json,
+            "domain" if args.next() == Some("proxy") => {}
+            "desc" | "domain" => return Err(not_yet("show stat", word)),
             proxy => {
                 let mut number = || args.next().and_then(|word| word.parse().ok());
                 let (Some(kinds), Some(server)) = (number(), number()) else {
@@ -93,17 +105,25 @@ pub(super) fn stat(call: &mut Call<'_>) -> Answer {
         }
     }
     let legends = call.caller.level >= Level::Operator;
-    stat::csv(&call.desk.plane, &selection, legends).ok_or_else(|| "No such proxy.".into())
+    let rows = stat::rows(&call.desk.plane, &selection, legends).ok_or("No such proxy.")?;
+    Ok(write(&rows))
 }
 
-/// `clear counters`: the maxima; totals go on, as rates are made of them.
+/// `clear counters`: the maxima, with `all` the totals too.
 pub(super) fn clear_counters(call: &mut Call<'_>) -> Answer {
     match call.arg(0) {
         None => {
             call.desk.plane.clear_maxima();
             Ok(String::new())
         }
-        Some(word) => Err(not_yet("clear counters", word)),
+        Some("all") if call.caller.level < Level::Admin => Err("Permission denied".into()),
+        Some("all") => {
+            call.desk.plane.clear_counters();
+            Ok(String::new())
+        }
+        Some(word) => Err(format!(
+            "'clear counters' takes 'all' or nothing, not '{word}'."
+        )),
     }
 }
 

@@ -56,7 +56,7 @@ impl Default for Allowance {
 impl Allowance {
     /// Takes one. False: there is none.
     pub(super) fn take(&self, back: &Backend) -> bool {
-        self.spend(back.totals.sum(|totals| &totals.sessions))
+        self.spend(back.totals.ever(|totals| &totals.sessions))
     }
 
     fn spend(&self, sessions: u64) -> bool {

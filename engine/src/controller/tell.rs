@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{At, Controller};
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::health::Change;
 use crate::health::lines::{self, Severity};
 use crate::log::{Level, Line, Route};
@@ -54,6 +54,18 @@ impl Controller {
         };
         let text = format!("Server {name} is kept in reserve (option failback); {until}.");
         self.say(proxy, Level::Notice, text, now);
+    }
+
+    /// A server's address was changed.
+    pub fn tell_moved(&self, at: At, what: &str) {
+        let proxy = &self.topology.proxies[at.0];
+        let Some(back) = &proxy.back else { return };
+        let name = back.servers[at.1].name();
+        let text = format!(
+            "{}/{name} changed: {what} by stats socket command.",
+            proxy.name()
+        );
+        self.say(proxy, Level::Warning, text, Clock::get().now());
     }
 
     pub(super) fn tell_no_server(&self, proxy: usize, now: Millis) {

@@ -110,9 +110,7 @@ impl Health {
 
     /// Whether it came back so lately from what live traffic had done to it that it is not done again.
     fn is_damped(&self, now: u64) -> bool {
-        self.live.struck_down
-            && self.down_transitions > 0
-            && now.saturating_sub(self.changed) < STEADY
+        self.live.struck_down && now.saturating_sub(self.changed) < STEADY
     }
 
     /// A session was greeted at that time: what was held against the server before is void. It does not

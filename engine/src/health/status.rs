@@ -146,4 +146,10 @@ impl Health {
         };
         format!("{part}/{whole} {word}")
     }
+
+    /// Counts anew (`clear counters all`).
+    pub(crate) fn clear_counters(&mut self) {
+        self.failed_checks = 0;
+        self.down_transitions = 0;
+    }
 }

@@ -10,11 +10,13 @@ fn queue(maxconn: u32) -> Queue {
         minconn: 0,
         maxqueue: 0,
     };
-    Queue(Some(Mutex::new(Core {
-        slots: Slots::new([limits], 100),
-        waiting: HashMap::new(),
-        tickets: 0,
-    })))
+    let queue = Queue {
+        core: OnceLock::new(),
+        limits: vec![limits],
+        fullconn: 100,
+    };
+    queue.begin();
+    queue
 }
 
 fn wait(entry: Entry<'_>) -> Place<'_> {
@@ -29,14 +31,14 @@ fn poll(place: &mut Place<'_>) -> Poll<Call> {
 }
 
 fn release(queue: &Queue) {
-    let core = queue.0.as_ref().expect("a queue");
+    let core = queue.core().expect("a queue");
     let mut core = lock(core);
     let grant = core.slots.release(0);
     core.pass_on(0, grant);
 }
 
 fn served(queue: &Queue) -> u32 {
-    lock(queue.0.as_ref().expect("a queue")).slots.served(0)
+    lock(queue.core().expect("a queue")).slots.served(0)
 }
 
 #[test]
