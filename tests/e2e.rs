@@ -10,6 +10,7 @@ mod limits;
 mod listeners;
 mod logs;
 mod matrix;
+mod metrics;
 mod oracle;
 mod proxy_protocol;
 mod relay;

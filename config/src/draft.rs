@@ -12,7 +12,7 @@ use crate::env::Change;
 use crate::keyword::address::ServerTarget;
 use crate::model::{
     Back, Balance, Bind, BindAddress, Expression, Failback, Front, Global, Keepalive, LogTarget,
-    OnError, ProxyKind, ProxyVersion, Server, ServerAddress, StickTable, UnixPermissions,
+    OnError, Pages, ProxyKind, ProxyVersion, Server, ServerAddress, StickTable, UnixPermissions,
 };
 
 /// All files together.
@@ -151,6 +151,11 @@ pub(crate) struct Settings {
     pub(crate) no_lint: Vec<&'static str>,
     pub(crate) disabled: bool,
     pub(crate) http: Vec<HttpOnly>,
+    /// What a `mode http` proxy serves itself.
+    pub(crate) pages: Pages,
+    /// Rules of HTTP that Posthouse's pages do not know: an error in `mode http`.
+    pub(crate) strange_rules: Vec<Spot>,
+    pub(crate) acls: std::collections::BTreeMap<String, crate::acl::Tests>,
     pub(crate) check: CheckOption,
     pub(crate) greeting: GreetingOption,
     pub(crate) rules: Vec<At<check::Rule>>,
@@ -185,6 +190,9 @@ impl Default for Settings {
             no_lint: Vec::new(),
             disabled: false,
             http: Vec::new(),
+            pages: Pages::default(),
+            strange_rules: Vec::new(),
+            acls: std::collections::BTreeMap::new(),
             check: CheckOption::None,
             greeting: GreetingOption::Inferred,
             rules: Vec::new(),

@@ -23,6 +23,15 @@ pub(crate) struct Word {
 }
 
 impl Word {
+    /// Another text in the same place: what a word stands for.
+    pub(crate) fn saying(&self, text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            raw: None,
+            span: self.span.clone(),
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         self.raw.as_deref().unwrap_or(self.text.as_bytes())
     }

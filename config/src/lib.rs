@@ -4,6 +4,7 @@
 //! `draft`) -> names resolved and rules between keywords checked (`resolve`) -> the model. Errors add up;
 //! each names file, line, word and a way out.
 
+pub mod acl;
 pub mod condition;
 pub mod diagnostic;
 mod draft;

@@ -5,6 +5,7 @@
 
 mod bind;
 mod log;
+mod pages;
 mod server;
 mod stick;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use bind::{Bind, BindAddress, UnixPermissions, V6};
 pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
+pub use pages::{PageAction, PageRule, Pages, StatsPage};
 pub use server::{OnError, ProxyVersion, Server, ServerAddress};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
 
@@ -173,6 +175,8 @@ pub struct Proxy {
     pub log_tag: Option<String>,
     /// What takes connections, in a frontend and a listen.
     pub front: Option<Front>,
+    /// What it serves itself, in `mode http`.
+    pub pages: Option<Pages>,
     /// What has servers, in a backend and a listen.
     pub back: Option<Back>,
     /// `no lint`: advice that is not wanted, by code.

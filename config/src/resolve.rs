@@ -118,7 +118,7 @@ impl Context<'_> {
         report: &mut Report,
     ) -> Proxy {
         let settings = &draft.settings;
-        http::refuse_mode(draft, report);
+        let pages = http::pages(draft, report);
         http::tell(draft, report);
         self.warn_of_unused_log(draft, report);
         let front = draft.takes_connections().then(|| self.front(draft, report));
@@ -137,6 +137,7 @@ impl Context<'_> {
             log: self.log(draft),
             log_tag: settings.log_tag.clone(),
             front,
+            pages,
             back,
             no_lint: settings.no_lint.clone(),
             stick_table: None,

@@ -22,6 +22,17 @@ struct Facts<'a> {
     descriptors: u64,
 }
 
+impl<'a> Facts<'a> {
+    fn of(desk: &'a Desk) -> Self {
+        Self {
+            desk,
+            plane: &desk.plane,
+            now: desk.plane.now(),
+            descriptors: getrlimit(Resource::Nofile).current.unwrap_or(0),
+        }
+    }
+}
+
 /// How it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -33,14 +44,19 @@ pub(crate) enum Form {
     Json,
 }
 
+/// Names and values, for metrics and pages.
+pub(crate) fn values(desk: &Desk) -> Vec<(&'static str, String)> {
+    let facts = Facts::of(desk);
+    let described = facts.plane.topology().model.global.description.is_some();
+    ROWS.iter()
+        .filter(|(name, ..)| *name != "description" || described)
+        .map(|(name, _, value)| (*name, value(&facts)))
+        .collect()
+}
+
 /// `show info`.
 pub(crate) fn text(desk: &Desk, form: Form) -> String {
-    let facts = Facts {
-        desk,
-        plane: &desk.plane,
-        now: desk.plane.now(),
-        descriptors: getrlimit(Resource::Nofile).current.unwrap_or(0),
-    };
+    let facts = Facts::of(desk);
     // Shown only where it is set.
     let described = facts.plane.topology().model.global.description.is_some();
     let rows = ROWS

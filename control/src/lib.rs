@@ -8,8 +8,10 @@
 //! for a client: a slow one has only its own task.
 
 mod command;
+mod http;
 mod info;
 pub mod line;
+mod prometheus;
 mod socket;
 mod stat;
 mod state;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::command::{self, Caller};
 use crate::line::{Lines, TooLong};
-use crate::{Desk, Program};
+use crate::{Desk, Program, http};
 
 /// `stats timeout` where it is not written.
 const IDLE: Duration = Duration::from_secs(10);
@@ -32,6 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Sockets {
     bound: Vec<(OwnedFd, Described)>,
+    pages: http::Bound,
 }
 
 /// A stats socket as `show cli sockets` tells it.
@@ -59,7 +60,8 @@ impl Sockets {
             let level = stats.level;
             bound.push((engine::listen_stats(stats)?, Described { address, level }));
         }
-        Ok(Self { bound })
+        let pages = http::bind(model)?;
+        Ok(Self { bound, pages })
     }
 
     /// Serves them until the process ends. Must be called inside the control thread's `LocalRuntime`.
@@ -81,6 +83,7 @@ impl Sockets {
             program,
             sockets,
         });
+        http::serve(self.pages, &desk)?;
         for (socket, described) in self.bound {
             let listener = Listener::new(socket)?;
             let greeter = Greeter {
@@ -95,17 +98,17 @@ impl Sockets {
 }
 
 /// A listener the runtime watches.
-enum Listener {
+pub(crate) enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
 
 /// A connection of either kind.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 impl Listener {
-    fn new(socket: OwnedFd) -> std::io::Result<Self> {
+    pub(crate) fn new(socket: OwnedFd) -> std::io::Result<Self> {
         let domain = rustix::net::sockopt::socket_domain(&socket)?;
         Ok(if domain == rustix::net::AddressFamily::UNIX {
             Self::Unix(UnixListener::from_std(socket.into())?)

@@ -157,6 +157,11 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
     Some(rows)
 }
 
+/// The place of a column, by its name.
+pub(crate) fn column(name: &str) -> Option<usize> {
+    FIELDS.iter().position(|field| field.name == name)
+}
+
 /// Which proxies are meant.
 enum Wanted {
     All,

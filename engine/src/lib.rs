@@ -18,6 +18,7 @@ pub mod hold;
 mod listener;
 pub mod log;
 mod order;
+mod page;
 mod plane;
 mod prelude;
 pub mod process;
@@ -37,8 +38,11 @@ mod wait;
 mod worker;
 
 pub use controller::Controller;
-pub use listener::open::{BindError, group_id, stats as listen_stats, user_id};
+pub use listener::open::{
+    BindError, group_id, pages as listen_pages, stats as listen_stats, user_id,
+};
 pub use log::Level;
 pub use order::{Killer, SessionId, SessionReport, Which};
+pub use page::PageSession;
 pub use plane::{Bound, Options, Plane};
 pub use topology::{Proxy, Topology};

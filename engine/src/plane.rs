@@ -22,6 +22,7 @@ use crate::listener::Listener;
 use crate::listener::open::{self, BindError};
 use crate::log::{Level, Line, LogSink, Route};
 use crate::order::{Killer, Order, SessionReport, Which};
+use crate::page::PageSession;
 use crate::process::Process;
 use crate::schedule;
 use crate::topology::{Proxy, Topology};
@@ -215,6 +216,12 @@ impl Plane {
         self.order(|| Order::StopListening(Some(proxy.index)));
         self.announce_stop(proxy);
         true
+    }
+
+    /// A connection to a page of that proxy begins; `None` when there is no room for it now.
+    pub fn page_session(&self, proxy: &Arc<Proxy>) -> Option<PageSession> {
+        let room = proxy.front.as_ref().is_some_and(Frontend::has_room) && self.process.has_room();
+        room.then(|| PageSession::begin(proxy, &self.process))
     }
 
     /// Does what the controller has decided about sessions since it was last asked.

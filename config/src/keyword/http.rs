@@ -1,8 +1,11 @@
 //! Directives that need HTTP, as HAProxy treats them in a `mode tcp` proxy: told, and without effect.
 
 use super::{ALL, Args, BACK, FRONT, Keyword};
+use crate::acl;
 use crate::diagnostic::Fault;
 use crate::draft::{HttpKind, HttpOnly, Settings};
+use crate::model::{PageAction, PageRule};
+use crate::units::Unit;
 
 type Row = Keyword<Settings>;
 
@@ -27,12 +30,13 @@ macro_rules! told {
 /// Directives of HTTP.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
-    told!("http-request", ALL, Rules),
+    Row { negatable: false, ..Row::new("http-request", ALL, "<action> [if|unless <condition>]", (1, super::ANY), http_request, "In `mode http`: `use-service prometheus-exporter`, `deny`, `allow`; told and ignored in `mode tcp`.") },
+    Row::new("acl", ALL, "<name> <fetch> [flags] <value>...", (1, super::ANY), |a, s| acl::define(a, &mut s.acls), "A named condition, for the rules that follow."),
     told!("http-response", ALL, Rules),
     told!("http-after-response", ALL, Rules),
     told!("redirect", ALL, Rules),
     told!("http-check", BACK, Check),
-    told!("stats", ALL, Statement),
+    Row { negatable: false, ..Row::new("stats", ALL, "enable|uri|auth|realm|refresh|admin|hide-version|show-legends|show-node|show-desc ...", (1, super::ANY), stats, "In `mode http`: the page of statistics; told and ignored in `mode tcp`.") },
     told!("monitor-uri", FRONT, Statement),
     told!("capture cookie", FRONT, Statement),
     told!("cookie", BACK, Cookie),
@@ -56,6 +60,78 @@ pub(crate) const ROWS: &[Row] = &[
     Row::ignored("monitor fail", FRONT, DOC),
     Row::refused("use-fcgi-app", BACK, "there is no FastCGI in Posthouse", "remove it"),
 ];
+
+/// `http-request`: what Posthouse's pages need of it; the rest is an error where it would be served.
+fn http_request(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    tell(args, settings, HttpKind::Rules)?;
+    let spot = args.spot();
+    let word = args.word()?;
+    let action = match word.text.as_str() {
+        "use-service" if args.take("prometheus-exporter") => PageAction::Metrics,
+        "deny" => {
+            if args.take("deny_status") {
+                args.word()?;
+            }
+            PageAction::Deny
+        }
+        "allow" => PageAction::Allow,
+        _ => {
+            settings.strange_rules.push(spot);
+            while args.next().is_some() {}
+            return Ok(());
+        }
+    };
+    let condition = acl::condition(args, &settings.acls)?;
+    settings.pages.rules.push(PageRule { action, condition });
+    Ok(())
+}
+
+/// `stats ...`: any of them switches the page on, as in HAProxy.
+fn stats(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    tell(args, settings, HttpKind::Statement)?;
+    let word = args.word()?;
+    let page = settings.pages.stats.get_or_insert_default();
+    match word.text.as_str() {
+        "enable" => {}
+        "uri" => page.uri = args.text()?,
+        "auth" => {
+            let login = args.text()?;
+            if !login.contains(':') {
+                return Err(Fault::new(
+                    "bad-login",
+                    "'stats auth' expects 'user:password'.",
+                ));
+            }
+            page.auth.push(login);
+        }
+        "realm" => page.realm = args.text()?,
+        "refresh" => page.refresh = Some(args.time_in(Unit::Seconds)?),
+        "admin" => {
+            let condition = acl::condition(args, &settings.acls)?;
+            page.admin.push(condition);
+        }
+        "hide-version" => page.hide_version = true,
+        "show-legends" => page.show_legends = true,
+        "show-node" => {
+            page.show_node = true;
+            args.next();
+        }
+        "show-desc" => {
+            let words: Vec<_> = std::iter::from_fn(|| args.next()).collect();
+            let words: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
+            page.show_desc = Some(words.join(" "));
+        }
+        // All proxies are shown; the one of the page itself may be asked for alone.
+        "scope" | "http-request" | "show-modules" | "maxconn" | "timeout" => {
+            while args.next().is_some() {}
+        }
+        other => {
+            let text = format!("'stats {other}' is not supported by Posthouse yet.");
+            return Err(Fault::new("not-yet", text).on(&word.span));
+        }
+    }
+    args.end()
+}
 
 fn tell(args: &Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
     settings.http.push(HttpOnly {

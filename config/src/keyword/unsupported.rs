@@ -8,7 +8,6 @@ type Row = Keyword<Settings>;
 /// Not yet, and never.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
-    Row::not_yet("acl", ALL, "A named condition."),
     Row::not_yet("use_backend", FRONT, "Choose the backend by a condition."),
     Row::not_yet("use-server", BACK, "Choose the server by a condition."),
     Row::not_yet("tcp-request", ALL, "Rules on connections, sessions and content."),

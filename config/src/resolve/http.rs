@@ -4,12 +4,35 @@
 use super::{is_http, place, words};
 use crate::diagnostic::{Fault, Report, Shape};
 use crate::draft::{HttpKind, HttpOnly, ProxyDraft};
+use crate::model::Pages;
+
+/// What a `mode http` proxy serves itself. One that would serve anything else is refused.
+pub(super) fn pages(draft: &ProxyDraft, report: &mut Report) -> Option<Pages> {
+    let settings = &draft.settings;
+    if !is_http(draft) || settings.disabled {
+        return None;
+    }
+    let pages = &settings.pages;
+    let own = pages.stats.is_some() || !pages.rules.is_empty();
+    let others = !settings.servers.is_empty() || settings.default_backend.is_some();
+    if !own || others {
+        refuse_mode(draft, report);
+        return None;
+    }
+    for spot in &settings.strange_rules {
+        let text = "this rule is not supported for Posthouse's own pages.";
+        let fault = Fault::new("not-yet", text)
+            .help("they know 'http-request use-service prometheus-exporter', 'deny' and 'allow'");
+        report.fault(spot, fault);
+    }
+    Some(pages.clone())
+}
 
 /// `mode http`, in a section or in its defaults, for a proxy that would serve traffic.
-pub(super) fn refuse_mode(draft: &ProxyDraft, report: &mut Report) {
+fn refuse_mode(draft: &ProxyDraft, report: &mut Report) {
     let settings = &draft.settings;
     let serves = !settings.binds.is_empty() || !settings.servers.is_empty();
-    if is_http(draft) && serves && !settings.disabled {
+    if serves {
         let spot = settings
             .mode
             .as_ref()
@@ -23,7 +46,8 @@ pub(super) fn refuse_mode(draft: &ProxyDraft, report: &mut Report) {
         report.fault(
             spot,
             fault.help(
-                "Posthouse relays mail: write 'mode tcp' in the section, or leave it to HAProxy",
+                "Posthouse relays mail, and serves pages of its own ('stats enable', 'http-request use-service \
+                 prometheus-exporter'): write 'mode tcp' in the section, or leave it to HAProxy",
             ),
         );
     }

@@ -114,7 +114,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("agent_health", "CGS:u32", |_| EMPTY, |_| EMPTY, |_| EMPTY),
     field("addr", "CGS:str", |_| EMPTY, |r| r.address(), |_| EMPTY),
     field("cookie", "CNS:str", |_| EMPTY, |_| EMPTY, |_| EMPTY),
-    field("mode", "CGS:str", |_| t("tcp"), |_| t("tcp"), |_| t("tcp")),
+    field("mode", "CGS:str", |r| t(if r.proxy.conf().pages.is_some() { "http" } else { "tcp" }), |_| t("tcp"), |_| t("tcp")),
     field("algo", "CGS:str", |_| EMPTY, |_| EMPTY, |r| r.algorithm()),
     field("conn_rate", "MRP:u32", |r| n(r.front.connection_rate.get(r.now)), |_| EMPTY, |_| EMPTY),
     field("conn_rate_max", "MMP:u32", |r| n(r.front.connection_rate.most()), |_| EMPTY, |_| EMPTY),

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::model::{Bind, BindAddress, Location, Owner, StatsSocket, UnixPermissions, V6};
+use config::model::{self, Bind, BindAddress, Location, Owner, StatsSocket, UnixPermissions, V6};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with, sockopt,
 };
@@ -39,7 +39,9 @@ pub(crate) fn all(topology: &Topology, workers: usize) -> Result<Vec<Vec<Listene
     let reuse_port = !topology.model.global.noreuseport;
     for proxy in &topology.proxies {
         let conf = proxy.conf();
-        let Some(front) = conf.front.as_ref().filter(|_| !conf.disabled) else {
+        // Pages are served elsewhere.
+        let relays = !conf.disabled && conf.pages.is_none();
+        let Some(front) = conf.front.as_ref().filter(|_| relays) else {
             continue;
         };
         for (index, bind) in front.binds.iter().enumerate() {
@@ -60,6 +62,23 @@ pub(crate) fn all(topology: &Topology, workers: usize) -> Result<Vec<Vec<Listene
         }
     }
     Ok(sets)
+}
+
+/// Makes the sockets of a frontend that serves pages: one for each address.
+///
+/// # Errors
+/// The first address that cannot be bound.
+pub fn pages(conf: &model::Proxy) -> Result<Vec<OwnedFd>, BindError> {
+    let binds = conf.front.iter().flat_map(|front| &front.binds);
+    let made = binds.map(|bind| {
+        let made = sockets(bind, bind.backlog.unwrap_or(1024), 1, true);
+        made.map_err(|error| explain(&conf.name, &bind.at, &bind.address, &error))
+    });
+    Ok(made
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// Makes the socket of a `stats socket` line.

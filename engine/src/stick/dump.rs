@@ -91,18 +91,23 @@ impl Filter {
 impl Table {
     /// `# table: be, type: ip, size:10240, used:1`
     pub fn header(&self, name: &str, now: u64) -> String {
-        let kind = match self.spec.key {
+        format!(
+            "# table: {name}, type: {}, size:{}, used:{}\n",
+            self.type_name(),
+            self.spec.size,
+            self.used(now)
+        )
+    }
+
+    /// The type of its keys, as HAProxy shows it.
+    pub fn type_name(&self) -> &'static str {
+        match self.spec.key {
             KeyType::Ipv4 => "ip",
             KeyType::Ipv6 => "ipv6",
             KeyType::Integer => "integer",
             KeyType::String(_) => "string",
             KeyType::Binary(_) => "binary",
-        };
-        format!(
-            "# table: {name}, type: {kind}, size:{}, used:{}\n",
-            self.spec.size,
-            self.used(now)
-        )
+        }
     }
 
     /// A line for each entry that is meant, oldest first within a shard.

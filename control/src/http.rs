@@ -1,0 +1,274 @@
+//! Pages over HTTP: metrics and statistics, in `mode http` frontends (CFG 4.2 `stats ...`).
+//!
+//! Served on the control thread, so a scrape never stands in the way of a session; hyper does the protocol. What
+//! a request gets: the `http-request` rules, first match first, then the page of statistics, else 503.
+
+mod auth;
+mod page;
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::acl::Request as Facts;
+use config::model::{Model, PageAction, Pages};
+use engine::{BindError, PageSession, Proxy};
+use http_body_util::Full;
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, WWW_AUTHENTICATE,
+};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::prometheus::{self, Query};
+use crate::socket::Listener;
+use crate::{Desk, stat};
+
+/// How long a request's head may take, where `timeout client` does not say it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a listener looks whether it is to go on.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The bound sockets of all proxies that serve pages, with the proxy's place in the model.
+pub(crate) type Bound = Vec<(OwnedFd, usize)>;
+
+/// Makes them.
+pub(crate) fn bind(model: &Model) -> Result<Bound, BindError> {
+    let mut bound = Vec::new();
+    for (index, proxy) in model.proxies.iter().enumerate() {
+        if proxy.pages.is_some() && !proxy.disabled {
+            let sockets = engine::listen_pages(proxy)?;
+            bound.extend(sockets.into_iter().map(|socket| (socket, index)));
+        }
+    }
+    Ok(bound)
+}
+
+/// Serves them until the process stops listening. Must be called inside the control thread's `LocalRuntime`.
+pub(crate) fn serve(bound: Bound, desk: &Rc<Desk>) -> std::io::Result<()> {
+    for (socket, index) in bound {
+        let listener = Listener::new(socket)?;
+        let proxy = Arc::clone(&desk.plane.topology().proxies[index]);
+        tokio::task::spawn_local(accept(listener, proxy, Rc::clone(desk)));
+    }
+    Ok(())
+}
+
+async fn accept(listener: Listener, proxy: Arc<Proxy>, desk: Rc<Desk>) {
+    let stopped = || {
+        let front = proxy.front.as_ref();
+        desk.plane.process().is_stopping() || front.is_some_and(|front| front.is_stopped())
+    };
+    while !stopped() {
+        let accepted = timeout(LOOK, listener.accept_with_address()).await;
+        let (stream, peer) = match accepted {
+            Ok(Ok(accepted)) => accepted,
+            // Out of descriptors: the others first.
+            Ok(Err(_)) => {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            Err(_) => continue,
+        };
+        // Who comes when there is no room is turned away; a monitor asks again.
+        let Some(session) = desk.plane.page_session(&proxy) else {
+            continue;
+        };
+        let visit = Visit {
+            desk: Rc::clone(&desk),
+            proxy: Arc::clone(&proxy),
+            session: Rc::new(session),
+            peer,
+        };
+        tokio::task::spawn_local(visit.converse(stream));
+    }
+}
+
+/// One connection.
+#[derive(Clone)]
+struct Visit {
+    desk: Rc<Desk>,
+    proxy: Arc<Proxy>,
+    session: Rc<PageSession>,
+    peer: Option<SocketAddr>,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+impl Visit {
+    async fn converse(self, stream: Box<dyn crate::socket::Stream>) {
+        let front = self.proxy.conf().front.as_ref();
+        let patience = front
+            .and_then(|front| front.timeout_client)
+            .unwrap_or(PATIENCE);
+        let answer = service_fn(|request: Request<Incoming>| {
+            let visit = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(visit.answer(&request)) }
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience)
+            .max_buf_size(64 * 1024);
+        // A client that goes away or talks nonsense ends its own connection, which is nobody's error; one that
+        // does not read what it asked for is cut off.
+        let connection = builder.serve_connection(TokioIo::new(stream), answer);
+        let _ = timeout(patience * 6, connection).await;
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Reply {
+        let reply = self.reply(request);
+        let length = reply.body().size_hint().exact().unwrap_or(0);
+        self.session.sent(length);
+        reply
+    }
+
+    fn reply(&self, request: &Request<Incoming>) -> Reply {
+        let Some(pages) = &self.proxy.conf().pages else {
+            return unavailable();
+        };
+        let url = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |url| url.as_str());
+        let host = request
+            .headers()
+            .get(HOST)
+            .and_then(|host| host.to_str().ok());
+        let facts = Facts {
+            method: request.method().as_str(),
+            url,
+            host: host.unwrap_or_default(),
+            source: self.peer.map(|peer| peer.ip()),
+            port: self.port(),
+        };
+        match decide(pages, &facts) {
+            Some(PageAction::Deny) => plain(StatusCode::FORBIDDEN, "403 Forbidden\n"),
+            Some(PageAction::Metrics) => self.metrics(request.uri().query().unwrap_or_default()),
+            Some(PageAction::Allow) | None => self.statistics(pages, request, url),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        let bind = self
+            .proxy
+            .conf()
+            .front
+            .as_ref()
+            .and_then(|front| front.binds.first());
+        match bind.map(|bind| &bind.address) {
+            Some(config::model::BindAddress::Ip(address)) => address.port(),
+            _ => 0,
+        }
+    }
+
+    fn metrics(&self, query: &str) -> Reply {
+        match Query::parse(query) {
+            Some(query) => text(
+                "text/plain; version=0.0.4",
+                prometheus::text(&self.desk, &query),
+            ),
+            None => plain(StatusCode::BAD_REQUEST, "400 Bad request\n"),
+        }
+    }
+
+    fn statistics(&self, pages: &Pages, request: &Request<Incoming>, url: &str) -> Reply {
+        let Some((conf, rest)) = pages
+            .stats
+            .as_ref()
+            .and_then(|conf| Some((conf, url.strip_prefix(conf.uri.as_str())?)))
+        else {
+            return unavailable();
+        };
+        let given = request.headers().get(AUTHORIZATION);
+        let given = given.and_then(|value| value.to_str().ok());
+        if !auth::permits(&conf.auth, given) {
+            let mut reply = plain(StatusCode::UNAUTHORIZED, "401 Unauthorized\n");
+            let challenge = format!("Basic realm=\"{}\"", conf.realm.replace(['"', '\\'], ""));
+            if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+                reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+            return reply;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return plain(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented\n");
+        }
+        let flags: Vec<&str> = rest.split(';').collect();
+        let has = |flag: &str| flags.contains(&flag);
+        let selection = stat::Selection {
+            proxy: None,
+            kinds: -1,
+            server: -1,
+            no_maint: has("no-maint"),
+            up: has("up"),
+        };
+        let rows = stat::rows(&self.desk.plane, &selection, conf.show_legends);
+        let rows = rows.unwrap_or_default();
+        if has("csv") {
+            text("text/plain", stat::csv(&rows))
+        } else if has("json") {
+            text("application/json", stat::json(&rows))
+        } else {
+            let refresh = conf.refresh.filter(|_| !has("norefresh"));
+            text(
+                "text/html; charset=utf-8",
+                page::html(&self.desk, conf, refresh, &rows),
+            )
+        }
+    }
+}
+
+/// What the rules say: the first whose condition holds.
+fn decide(pages: &Pages, facts: &Facts<'_>) -> Option<PageAction> {
+    let holds = |rule: &&config::model::PageRule| {
+        let condition = rule.condition.as_ref();
+        condition.is_none_or(|condition| condition.holds(facts))
+    };
+    pages.rules.iter().find(holds).map(|rule| rule.action)
+}
+
+fn text(kind: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    reply
+}
+
+fn plain(status: StatusCode, body: &'static str) -> Reply {
+    let mut reply = text("text/plain", body.to_owned());
+    *reply.status_mut() = status;
+    reply
+}
+
+/// What HAProxy says where a request meets no rule and there is no server.
+fn unavailable() -> Reply {
+    plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "503 Service Unavailable: no page has this address\n",
+    )
+}
+
+impl Listener {
+    /// Accepts, with the address of who comes over the network.
+    async fn accept_with_address(
+        &self,
+    ) -> std::io::Result<(Box<dyn crate::socket::Stream>, Option<SocketAddr>)> {
+        match self {
+            Self::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
+            Self::Tcp(listener) => {
+                let (stream, peer): (TcpStream, SocketAddr) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream), Some(peer)))
+            }
+        }
+    }
+}
