@@ -150,7 +150,7 @@ fn verdicts_of_c() -> Result<()> {
                 text(&output.stderr),
             ))
         };
-    let good = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nlisten l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n";
+    let good = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nlisten l\n bind 127.0.0.1:2525\n server s 127.0.0.1:2526\n";
     ensure!(judge("good.cfg", good, &[])? == (Some(0), String::new(), String::new()));
     let (code, out, _) = judge("good.cfg", good, &["-V"])?;
     ensure!(
@@ -165,7 +165,7 @@ fn verdicts_of_c() -> Result<()> {
             && err.contains("did you mean 'bind' maybe ?"),
         "{err}"
     );
-    let idle = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nbackend b\n server s 127.0.0.1:25\n";
+    let idle = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nbackend b\n server s 127.0.0.1:2526\n";
     let (code, out, err) = judge("idle.cfg", idle, &[])?;
     ensure!(code == Some(2), "{err}");
     ensure!(
@@ -176,7 +176,7 @@ fn verdicts_of_c() -> Result<()> {
     );
     let (code, out, err) = judge(
         "warn.cfg",
-        "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n",
+        "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:2526\n",
         &[],
     )?;
     ensure!(
@@ -186,7 +186,7 @@ fn verdicts_of_c() -> Result<()> {
     ensure!(err.contains("missing timeouts"), "{err}");
     let (code, ..) = judge(
         "warn.cfg",
-        "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:25\n",
+        "listen l\n bind 127.0.0.1:2525\n server s 127.0.0.1:2526\n",
         &["-dW"],
     )?;
     ensure!(code == Some(1));
