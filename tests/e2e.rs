@@ -2,6 +2,7 @@
 
 mod article;
 mod checks;
+mod ctl;
 mod demo;
 mod failover;
 mod greeting;

@@ -27,7 +27,34 @@ pub(crate) struct Caller {
     pub(crate) level: Level,
     pub(crate) idle: Duration,
     pub(crate) interactive: bool,
+    severity: Severity,
     leaving: bool,
+}
+
+/// How messages say what they are (`set severity-output`): tables and other answers carry none.
+#[derive(Debug, Clone, Copy)]
+enum Severity {
+    None,
+    Number,
+    Word,
+}
+
+impl Severity {
+    fn error(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Number => "[3]: ",
+            Self::Word => "[err]: ",
+        }
+    }
+
+    fn info(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Number => "[6]: ",
+            Self::Word => "[info]: ",
+        }
+    }
 }
 
 impl Caller {
@@ -36,6 +63,7 @@ impl Caller {
             level,
             idle,
             interactive: false,
+            severity: Severity::None,
             leaving: false,
         }
     }
@@ -116,6 +144,7 @@ const COMMANDS: &[Command] = &[
     command(&["set", "maxconn", "server"], Admin, "<bk>/<srv> <value>", "change a server's maxconn setting", Now(frontend::set_maxconn_server)),
     command(&["set", "rate-limit"], Admin, "<setting> <value>", "change a rate limiting value", Now(frontend::set_rate_limit)),
     command(&["set", "server"], Admin, "<bk>/<srv> [opts]", "change a server's state, weight, address or health", Now(server::set)),
+    command(&["set", "severity-output"], User, "[none|number|string]", "set presence of severity level in feedback information", Now(set_severity)),
     command(&["set", "table"], Operator, "<table> key <k> [data.* <v>]*", "update or create a table entry's data", Now(table::set)),
     command(&["set", "timeout", "cli"], User, "<delay>", "change the CLI's idle timeout, in seconds", Now(set_timeout)),
     command(&["set", "weight"], Admin, "<bk>/<srv> <weight>", "change a server's weight", Now(server::set_weight)),
@@ -159,18 +188,19 @@ pub(crate) async fn answer(desk: &Rc<Desk>, caller: &mut Caller, line: &str) -> 
 }
 
 async fn obey(desk: &Rc<Desk>, caller: &mut Caller, words: &[String]) -> String {
+    let severity = caller.severity;
     let Some(command) = find(words) else {
-        return unknown(caller.level, words);
+        return format!("{}{}", severity.info(), unknown(caller.level, words));
     };
     if caller.level < command.level {
-        return "Permission denied\n".into();
+        return format!("{}Permission denied\n", severity.error());
     }
     let args = &words[command.words.len()..];
     let answer = match command.act {
         Now(act) => act(&mut Call { desk, caller, args }),
         Ask(act) => act(Rc::clone(desk), args.to_vec()).await,
     };
-    answer.unwrap_or_else(|error| format!("{error}\n"))
+    answer.unwrap_or_else(|error| format!("{}{error}\n", severity.error()))
 }
 
 fn find(words: &[String]) -> Option<&'static Command> {
@@ -241,6 +271,16 @@ fn quit(call: &mut Call<'_>) -> Answer {
 /// There is no way back up.
 fn lower(call: &mut Call<'_>, level: Level) -> Answer {
     call.caller.level = call.caller.level.min(level);
+    Ok(String::new())
+}
+
+fn set_severity(call: &mut Call<'_>) -> Answer {
+    call.caller.severity = match call.arg(0) {
+        Some("none") => Severity::None,
+        Some("number") => Severity::Number,
+        Some("string") => Severity::Word,
+        _ => return Err("one of 'none', 'number', 'string' is a required argument".into()),
+    };
     Ok(String::new())
 }
 

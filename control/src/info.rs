@@ -88,6 +88,12 @@ pub(crate) fn text(desk: &Desk, form: Form) -> String {
     }
 }
 
+/// Whether the line of that name holds text.
+pub(crate) fn is_text(name: &str) -> bool {
+    ROWS.iter()
+        .any(|(known, tag, _)| *known == name && tag.ends_with(":str"))
+}
+
 const ZERO: Value = |_| "0".into();
 
 #[rustfmt::skip]

@@ -162,6 +162,12 @@ pub(crate) fn column(name: &str) -> Option<usize> {
     FIELDS.iter().position(|field| field.name == name)
 }
 
+/// Whether a column of that name holds text.
+pub(crate) fn is_text(name: &str) -> bool {
+    let field = FIELDS.iter().find(|field| field.name == name);
+    field.is_some_and(|field| field.tag.ends_with(":str"))
+}
+
 /// Which proxies are meant.
 enum Wanted {
     All,

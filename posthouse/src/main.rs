@@ -5,6 +5,7 @@
 
 mod background;
 mod check;
+mod ctl;
 mod demo;
 mod flags;
 mod handover;
@@ -16,6 +17,7 @@ mod privileges;
 mod report;
 mod run;
 mod signals;
+mod socket;
 mod version;
 
 use std::process::ExitCode;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let program = args.next().unwrap_or_else(|| "posthouse".into());
     match flags::parse(args) {
         Ok(Command::Proxy(flags)) => proxy(&flags),
+        Ok(Command::Ctl(words)) => ctl::run(&words),
         Ok(Command::Demo(words)) => demo::run(&words),
         Ok(Command::Version(detail)) => print(&version::text(detail)),
         Ok(Command::Help) => print(&flags::usage(&program)),
