@@ -1,9 +1,9 @@
 //! Metrics and statistics over HTTP, by the tools that read HAProxy's: curl, promtool, Debian's exporter and
 //! Prometheus itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +12,7 @@ use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
 use testkit::{need, run, wait_until};
 
+use crate::scrape::{Daemon, Scrape, curl, metrics};
 use crate::support::free_port;
 
 /// A service with one server, a stick table, and the pages as one has them.
@@ -70,54 +71,25 @@ fn scene(program: Program) -> Result<Scene> {
     })
 }
 
-fn curl(arguments: &[&str]) -> Result<String> {
-    need("curl", "curl")?;
-    run(Command::new("curl")
-        .args(["-sS", "--max-time", "20"])
-        .args(arguments))
-}
-
-fn metrics(scene: &Scene, query: &str) -> Result<String> {
-    curl(&[&format!("http://{}/metrics{query}", scene.pages)])
-}
-
-/// Names with their types, and samples with their labels and values.
-type Scrape = (BTreeMap<String, String>, BTreeMap<String, String>);
-
-fn parse(text: &str) -> Scrape {
-    let kinds = text.lines().filter_map(|line| {
-        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
-        Some((name.to_owned(), kind.to_owned()))
-    });
-    let samples = text.lines().filter(|line| !line.starts_with('#'));
-    let samples = samples.filter_map(|line| line.rsplit_once(' '));
-    (
-        kinds.collect(),
-        samples
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-    )
-}
-
 /// Name by name, type by type, label by label; of HTTP's own metrics there are none.
 #[test]
 fn the_same_metrics_as_debians_haproxy() -> Result<()> {
     let scrape = |program: Program| -> Result<Scrape> {
         let scene = scene(program)?;
-        Ok(parse(&metrics(&scene, "")?))
+        Ok(Scrape::parse(&metrics(scene.pages, "")?))
     };
     let (theirs, ours) = (scrape(Program::Haproxy)?, scrape(Program::Posthouse)?);
     let of_http = |name: &str| name.contains("_http_") || name.contains("intercepted");
-    ensure!(theirs.0.len() > 150, "{} are few", theirs.0.len());
-    for (name, kind) in theirs.0.iter().filter(|(name, _)| !of_http(name)) {
+    ensure!(theirs.kinds.len() > 150, "{} are few", theirs.kinds.len());
+    for (name, kind) in theirs.kinds.iter().filter(|(name, _)| !of_http(name)) {
         ensure!(
-            ours.0.get(name) == Some(kind),
+            ours.kinds.get(name) == Some(kind),
             "{name} {kind}: {:?}",
-            ours.0.get(name)
+            ours.kinds.get(name)
         );
     }
     let labelled = |scrape: &Scrape| -> BTreeSet<String> {
-        let samples = scrape.1.keys();
+        let samples = scrape.samples.keys();
         samples
             .filter(|sample| {
                 !of_http(sample) && !sample.contains("version=") && !sample.contains("\"pages\"")
@@ -147,10 +119,11 @@ fn the_same_metrics_as_debians_haproxy() -> Result<()> {
         "haproxy_sticktable_size{name=\"be\",type=\"ip\"}",
     ] {
         ensure!(
-            theirs.1.contains_key(sample) && theirs.1.get(sample) == ours.1.get(sample),
+            theirs.samples.contains_key(sample)
+                && theirs.samples.get(sample) == ours.samples.get(sample),
             "{sample}: {:?} {:?}",
-            theirs.1.get(sample),
-            ours.1.get(sample)
+            theirs.samples.get(sample),
+            ours.samples.get(sample)
         );
     }
     Ok(())
@@ -159,15 +132,15 @@ fn the_same_metrics_as_debians_haproxy() -> Result<()> {
 #[test]
 fn queries_choose_and_bad_ones_are_told() -> Result<()> {
     let scene = scene(Program::Posthouse)?;
-    let servers = metrics(&scene, "?scope=server&no-maint")?;
+    let servers = metrics(scene.pages, "?scope=server&no-maint")?;
     ensure!(servers.contains("server=\"s1\"") && !servers.contains("server=\"s3\""));
     ensure!(!servers.contains("haproxy_backend_"));
     let one = metrics(
-        &scene,
+        scene.pages,
         "?metrics=haproxy_process_maxconn,haproxy_process_jobs",
     )?;
     ensure!(one.lines().count() == 3, "{one}");
-    ensure!(metrics(&scene, "?scope=")?.is_empty());
+    ensure!(metrics(scene.pages, "?scope=")?.is_empty());
     let status = |path: &str| {
         let url = format!("http://{}{path}", scene.pages);
         curl(&["-o", "/dev/null", "-w", "%{http_code}", &url])
@@ -187,7 +160,7 @@ fn queries_choose_and_bad_ones_are_told() -> Result<()> {
 fn promtool_has_nothing_to_say() -> Result<()> {
     need("promtool", "prometheus")?;
     let scene = scene(Program::Posthouse)?;
-    let text = metrics(&scene, "")?;
+    let text = metrics(scene.pages, "")?;
     let mut child = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -217,28 +190,6 @@ fn promtool_has_nothing_to_say() -> Result<()> {
     Ok(())
 }
 
-/// A program that is ended with the test.
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(program: &str, arguments: &[String]) -> Result<Self> {
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        Ok(Self(child))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Debian's exporter, over the socket and over `;csv`.
 #[test]
 fn the_haproxy_exporter_reads_both_ways() -> Result<()> {
@@ -259,7 +210,7 @@ fn the_haproxy_exporter_reads_both_ways() -> Result<()> {
         wait_until("the exporter has scraped", || {
             scrape().contains("\nhaproxy_up 1")
         })?;
-        let (_, samples) = parse(&scrape());
+        let samples = Scrape::parse(&scrape()).samples;
         for (sample, value) in [
             ("haproxy_server_up{backend=\"be\",server=\"s1\"}", "1"),
             ("haproxy_server_up{backend=\"be\",server=\"s2\"}", "0"),

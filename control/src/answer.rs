@@ -244,7 +244,7 @@ mod tests {
             values[0] = stat::Value::Text("be".into());
             values[stat::column("last_chk").unwrap()] = stat::Value::Text(said.clone());
             values[stat::column("scur").unwrap()] = stat::Value::Number(number);
-            let row = stat::Row { kind: stat::Kind::Server, proxy: 1, id: 1, values };
+            let row = stat::Row { kind: stat::Kind::Server, proxy: 1, id: 1, place: (0, 0), values };
             let table = Table::parse(&stat::csv(&[row])).unwrap();
             let read = table.rows().next().unwrap();
             prop_assert_eq!(read.text("last_chk"), said);

@@ -1,303 +1,271 @@
-//! Metrics for Prometheus, as HAProxy's exporter has them: names, types, labels, `scope`, `metrics`, `no-maint`
-//! (haproxy-compat 5). Made of the rows of `show stat` and `show info`, so that a number has one source.
+//! Metrics for Prometheus, as HAProxy's exporter has them: names, types, labels and filters (haproxy-compat 5).
+//! Made of the rows of `show stat` and `show info`, so that a number has one source; histograms have no column.
 
 mod metrics;
+mod query;
+mod write;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display, Formatter};
 
-use self::metrics::{Kind, Metric, Shape};
+use engine::histogram::Distribution;
+
+use self::metrics::{Metric, Shape};
+pub(crate) use self::query::Query;
+use self::query::Scope;
+use self::write::{Writer, escaped};
 use crate::Desk;
 use crate::info;
 use crate::stat::{self, Row, Selection, Value};
 
-/// What of it is wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Query {
-    scopes: Option<Vec<Scope>>,
-    /// Names, with `-` before those that are not wanted.
-    metrics: Vec<String>,
-    no_maint: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Global,
-    Frontend,
-    Listener,
-    Backend,
-    Server,
-    StickTable,
-}
-
-const SCOPES: &[(&str, Scope)] = &[
-    ("global", Scope::Global),
-    ("frontend", Scope::Frontend),
-    ("listener", Scope::Listener),
-    ("backend", Scope::Backend),
-    ("server", Scope::Server),
-    ("sticktable", Scope::StickTable),
-];
-
-impl Query {
-    /// From what follows the `?`. `None`: a scope that there is not.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut query = Self::default();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            match name {
-                "scope" => {
-                    let scopes = query.scopes.get_or_insert_default();
-                    match value {
-                        "" => scopes.clear(),
-                        "*" => scopes.extend(SCOPES.iter().map(|(_, scope)| *scope)),
-                        value => {
-                            let known = SCOPES.iter().find(|(name, _)| *name == value)?;
-                            scopes.push(known.1);
-                        }
-                    }
-                }
-                "metrics" => query.metrics.extend(value.split(',').map(str::to_owned)),
-                "no-maint" => query.no_maint = true,
-                _ => {}
-            }
-        }
-        Some(query)
-    }
-
-    fn wants(&self, scope: Scope) -> bool {
-        self.scopes
-            .as_ref()
-            .is_none_or(|scopes| scopes.contains(&scope))
-    }
-
-    /// Whether that metric is wanted: all, unless some are named.
-    fn wants_metric(&self, name: &str) -> bool {
-        let named = |wanted: &&String| wanted.strip_prefix('-').unwrap_or(wanted) == name;
-        match self.metrics.iter().rfind(named) {
-            Some(wanted) => !wanted.starts_with('-'),
-            None => self
-                .metrics
-                .iter()
-                .all(|wanted| wanted.starts_with('-') || wanted.is_empty()),
-        }
-    }
-}
-
 /// All that is wanted, in the text format 0.0.4.
 pub(crate) fn text(desk: &Desk, query: &Query) -> String {
-    let mut out = Writer {
-        out: String::with_capacity(64 * 1024),
-        query,
-    };
+    let mut out = Writer::new(query);
     if query.wants(Scope::Global) {
         process(&mut out, desk);
     }
-    let selection = Selection {
+    let all = Selection {
         proxy: None,
         kinds: -1,
         server: -1,
-        no_maint: query.no_maint,
+        no_maint: false,
         up: false,
     };
-    let rows = stat::rows(&desk.plane, &selection, false).unwrap_or_default();
+    let rows = stat::rows(&desk.plane, &all, false).unwrap_or_default();
     let of = |kind: stat::Kind| {
-        rows.iter()
-            .filter(|row| row.kind == kind)
-            .collect::<Vec<_>>()
+        let rows = rows.iter().filter(|row| row.kind == kind);
+        let subject = |row| Subject::new(row, description(desk, query, row));
+        rows.map(subject).collect::<Vec<_>>()
     };
-    let (fronts, backs) = (of(stat::Kind::Frontend), of(stat::Kind::Backend));
+    let proxies = &desk.plane.topology().proxies;
+    let backend = |row: &Row| proxies.get(row.place.0)?.back.as_ref();
+    // What a backend adds up are all its servers, those in maintenance too.
     let servers = of(stat::Kind::Server);
     if query.wants(Scope::Frontend) {
-        out.table("haproxy_frontend", metrics::FRONTEND, &fronts, &[]);
+        let fronts = of(stat::Kind::Frontend);
+        table(
+            &mut out,
+            "haproxy_frontend",
+            metrics::FRONTEND,
+            &fronts,
+            &[],
+        );
     }
     if query.wants(Scope::Backend) {
-        out.table("haproxy_backend", metrics::BACKEND, &backs, &servers);
-        out.table("posthouse_backend", metrics::OWN_BACKEND, &backs, &[]);
+        let backs = of(stat::Kind::Backend);
+        table(
+            &mut out,
+            "haproxy_backend",
+            metrics::BACKEND,
+            &backs,
+            &servers,
+        );
+        table(
+            &mut out,
+            "posthouse_backend",
+            metrics::OWN_BACKEND,
+            &backs,
+            &[],
+        );
+        histogram(
+            &mut out,
+            "posthouse_backend",
+            &metrics::FAILOVER,
+            &backs,
+            |row| Some(backend(row)?.failovers.distribution()),
+        );
     }
     if query.wants(Scope::Server) {
-        out.table("haproxy_server", metrics::SERVER, &servers, &[]);
-        out.table("posthouse_server", metrics::OWN_SERVER, &servers, &[]);
+        let mut servers = servers;
+        servers.retain(|server| !query.no_maint || server.state != "MAINT");
+        table(&mut out, "haproxy_server", metrics::SERVER, &servers, &[]);
+        table(
+            &mut out,
+            "posthouse_server",
+            metrics::OWN_SERVER,
+            &servers,
+            &[],
+        );
+        histogram(
+            &mut out,
+            "posthouse_server",
+            &metrics::GREETING,
+            &servers,
+            |row| {
+                let server = backend(row)?.servers.get(row.place.1)?;
+                Some(server.greetings.as_ref()?.distribution())
+            },
+        );
     }
     if query.wants(Scope::StickTable) {
         tables(&mut out, desk);
     }
-    out.out
+    out.finish()
 }
 
-struct Writer<'q> {
-    out: String,
-    query: &'q Query,
+/// A frontend, a backend, a server: its row, and what more than one metric needs of it.
+struct Subject<'r> {
+    row: &'r Row,
+    /// `proxy="be",server="s1"`.
+    labels: String,
+    /// The first word of its status.
+    state: &'r str,
+    /// The result of the last check of a server that is checked.
+    check: Option<&'r str>,
 }
 
-impl Writer<'_> {
-    /// The two lines before a metric's samples. False: it is not wanted.
-    fn head(&mut self, prefix: &str, metric: &Metric) -> bool {
-        let name = format!("{prefix}_{}", metric.name);
-        if !self.query.wants_metric(&name) {
-            return false;
+impl<'r> Subject<'r> {
+    fn new(row: &'r Row, description: Option<&str>) -> Self {
+        let mut labels = format!("proxy=\"{}\"", escaped(text_of(row, "pxname")));
+        if row.kind == stat::Kind::Server {
+            labels += &format!(",server=\"{}\"", escaped(text_of(row, "svname")));
         }
-        let kind = match metric.kind {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
-        };
-        // Writing to a string cannot fail.
-        let _ = write!(
-            self.out,
-            "# HELP {name} {}\n# TYPE {name} {kind}\n",
-            metric.help
-        );
-        true
-    }
-
-    fn sample(
-        &mut self,
-        prefix: &str,
-        metric: &Metric,
-        labels: &str,
-        value: impl std::fmt::Display,
-    ) {
-        let braces = if labels.is_empty() {
-            ("", "")
-        } else {
-            ("{", "}")
-        };
-        let _ = writeln!(
-            self.out,
-            "{prefix}_{}{}{labels}{} {value}",
-            metric.name, braces.0, braces.1
-        );
-    }
-
-    fn table(&mut self, prefix: &str, table: &[Metric], rows: &[&Row], servers: &[&Row]) {
-        for metric in table {
-            if rows.is_empty() || !self.head(prefix, metric) {
-                continue;
-            }
-            let column = stat::column(metric.column);
-            for row in rows {
-                let value = column.and_then(|column| row.values.get(column));
-                self.samples(prefix, metric, row, value.unwrap_or(&Value::Empty), servers);
-            }
+        if let Some(description) = description {
+            labels += &format!(",desc=\"{}\"", escaped(description));
         }
-    }
-
-    fn samples(
-        &mut self,
-        prefix: &str,
-        metric: &Metric,
-        row: &Row,
-        value: &Value,
-        servers: &[&Row],
-    ) {
-        let labels = labels(row);
-        let states = |shape: Shape| match shape {
-            Shape::Front | Shape::Back => &["DOWN", "UP"][..],
-            Shape::Server | Shape::AggregateStatus => &["DOWN", "UP", "MAINT", "DRAIN", "NOLB"][..],
-            _ => CHECKS,
-        };
-        match metric.shape {
-            Shape::Plain => self.sample(prefix, metric, &labels, number(value)),
-            Shape::Millis => self.sample(prefix, metric, &labels, seconds(value)),
-            Shape::Checked | Shape::CheckedMillis if row.check().is_none() => {}
-            Shape::Checked => self.sample(prefix, metric, &labels, count(value)),
-            Shape::CheckedMillis => self.sample(
-                prefix,
-                metric,
-                &labels,
-                seconds(&Value::Number(count(value))),
-            ),
-            Shape::Check if row.check().is_none() => {}
-            Shape::Front | Shape::Back | Shape::Server | Shape::Check => {
-                let is = match metric.shape {
-                    Shape::Front if row.text("status") == "STOP" => "DOWN",
-                    Shape::Front => "UP",
-                    Shape::Back => row.text("status"),
-                    Shape::Server => server_state(row.text("status")),
-                    _ => row.check().unwrap_or_default(),
-                };
-                for state in states(metric.shape) {
-                    let labels = format!("{labels},state=\"{state}\"");
-                    self.sample(prefix, metric, &labels, u8::from(is == *state));
-                }
-            }
-            Shape::AggregateStatus | Shape::AggregateCheck => {
-                let own = servers.iter().filter(|server| server.proxy == row.proxy);
-                let found: Vec<&str> = if metric.shape == Shape::AggregateStatus {
-                    own.map(|server| server_state(server.text("status")))
-                        .collect()
-                } else {
-                    own.filter_map(|server| server.check()).collect()
-                };
-                for state in states(metric.shape) {
-                    let labels = format!("{labels},state=\"{state}\"");
-                    let count = found.iter().filter(|is| *is == state).count();
-                    self.sample(prefix, metric, &labels, count);
-                }
-            }
+        let check = text_of(row, "check_status");
+        Self {
+            row,
+            labels,
+            state: state_of(text_of(row, "status")),
+            check: (!check.is_empty()).then(|| check.trim_start_matches("* ")),
         }
     }
 }
 
-/// Results of checks that have a sample.
+/// `UP 2/3` is UP; so is a server without a check, and a frontend unless it is stopped.
+fn state_of(status: &str) -> &str {
+    match status.split(' ').next().unwrap_or_default() {
+        "no" | "OPEN" | "FULL" | "PAUSED" => "UP",
+        "STOP" => "DOWN",
+        word => word,
+    }
+}
+
+fn text_of<'r>(row: &'r Row, column: &str) -> &'r str {
+    match stat::column(column).and_then(|column| row.values.get(column)) {
+        Some(Value::Text(text)) => text,
+        _ => "",
+    }
+}
+
+/// `description` of the row's proxy, where `desc-labels` asks for it.
+fn description<'d>(desk: &'d Desk, query: &Query, row: &Row) -> Option<&'d str> {
+    let proxy = &desk.plane.topology().proxies[row.place.0];
+    proxy
+        .conf()
+        .description
+        .as_deref()
+        .filter(|_| query.descriptions)
+}
+
+const FRONTS: &[&str] = &["DOWN", "UP"];
+const SERVERS: &[&str] = &["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
 const CHECKS: &[&str] = &[
     "HANA", "SOCKERR", "L4OK", "L4TOUT", "L4CON", "L6OK", "L6TOUT", "L6RSP", "L7TOUT", "L7RSP",
     "L7OK", "L7OKC", "L7STS", "PROCERR", "PROCTOUT", "PROCOK",
 ];
 
-impl Row {
-    fn text(&self, column: &str) -> &str {
-        match stat::column(column).and_then(|column| self.values.get(column)) {
-            Some(Value::Text(text)) => text,
-            _ => "",
+/// All metrics of a scope; `servers` are those that backends add up.
+fn table(
+    out: &mut Writer<'_>,
+    prefix: &str,
+    table: &[Metric],
+    subjects: &[Subject<'_>],
+    servers: &[Subject<'_>],
+) {
+    for metric in table {
+        if subjects.is_empty() || !out.head(prefix, metric) {
+            continue;
+        }
+        let column = stat::column(metric.column);
+        for subject in subjects {
+            let value = column.and_then(|column| subject.row.values.get(column));
+            let value = value.unwrap_or(&Value::Empty);
+            let labels = (&*subject.labels, None);
+            match metric.shape {
+                Shape::Plain => out.sample(prefix, metric, labels, Number(value)),
+                Shape::Millis => out.sample(prefix, metric, labels, Seconds(value)),
+                Shape::Checked | Shape::CheckedMillis | Shape::Check if subject.check.is_none() => {
+                }
+                Shape::Checked => out.sample(prefix, metric, labels, count(value)),
+                Shape::CheckedMillis => {
+                    let value = Value::Number(count(value));
+                    out.sample(prefix, metric, labels, Seconds(&value));
+                }
+                Shape::Front => {
+                    states(out, prefix, metric, subject, FRONTS, |is| {
+                        u64::from(is == subject.state)
+                    });
+                }
+                Shape::Server => {
+                    states(out, prefix, metric, subject, SERVERS, |is| {
+                        u64::from(is == subject.state)
+                    });
+                }
+                Shape::Check => states(out, prefix, metric, subject, CHECKS, |is| {
+                    u64::from(Some(is) == subject.check)
+                }),
+                Shape::AggregateStatus => {
+                    let own = own(subject, servers);
+                    states(out, prefix, metric, subject, SERVERS, |is| {
+                        own.iter().filter(|server| server.state == is).count() as u64
+                    });
+                }
+                Shape::AggregateCheck => {
+                    let own = own(subject, servers);
+                    states(out, prefix, metric, subject, CHECKS, |is| {
+                        own.iter().filter(|server| server.check == Some(is)).count() as u64
+                    });
+                }
+            }
         }
     }
+}
 
-    /// The result of the last check of a server that is checked.
-    fn check(&self) -> Option<&str> {
-        let status = self.text("check_status");
-        (!status.is_empty()).then(|| status.trim_start_matches("* "))
+/// A sample for each state.
+fn states(
+    out: &mut Writer<'_>,
+    prefix: &str,
+    metric: &Metric,
+    subject: &Subject<'_>,
+    states: &[&str],
+    value: impl Fn(&str) -> u64,
+) {
+    for state in states {
+        out.sample(prefix, metric, (&subject.labels, Some(state)), value(state));
     }
 }
 
-/// `UP 2/3` is UP, and so is a server without a check.
-fn server_state(status: &str) -> &str {
-    match status.split(' ').next().unwrap_or_default() {
-        "no" => "UP",
-        word => word,
-    }
+/// The servers of a backend. They stand together, as in the configuration.
+fn own<'s, 'r>(back: &Subject<'_>, servers: &'s [Subject<'r>]) -> &'s [Subject<'r>] {
+    let proxy = back.row.place.0;
+    let from = servers.partition_point(|server| server.row.place.0 < proxy);
+    let to = servers.partition_point(|server| server.row.place.0 <= proxy);
+    &servers[from..to]
 }
 
-fn labels(row: &Row) -> String {
-    let proxy = escaped(row.text("pxname"));
-    match row.kind {
-        stat::Kind::Server => {
-            format!(
-                "proxy=\"{proxy}\",server=\"{}\"",
-                escaped(row.text("svname"))
-            )
+/// A value as it is; `NaN` where there is none.
+struct Number<'v>(&'v Value);
+
+impl Display for Number<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Number(number) => number.fmt(f),
+            Value::Signed(number) => number.fmt(f),
+            Value::Empty | Value::Text(_) => f.write_str("NaN"),
         }
-        stat::Kind::Frontend | stat::Kind::Backend => format!("proxy=\"{proxy}\""),
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
-}
+/// Milliseconds, as seconds.
+struct Seconds<'v>(&'v Value);
 
-fn number(value: &Value) -> String {
-    match value {
-        Value::Number(number) => number.to_string(),
-        Value::Signed(number) => number.to_string(),
-        Value::Empty | Value::Text(_) => "NaN".to_owned(),
-    }
-}
-
-fn seconds(value: &Value) -> String {
-    match value {
-        Value::Number(ms) => format!("{:.6}", *ms as f64 / 1e3),
-        _ => "NaN".to_owned(),
+impl Display for Seconds<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Number(ms) => write!(f, "{}.{:03}000", ms / 1000, ms % 1000),
+            _ => f.write_str("NaN"),
+        }
     }
 }
 
@@ -308,9 +276,32 @@ fn count(value: &Value) -> u64 {
     }
 }
 
+fn histogram<'s>(
+    out: &mut Writer<'_>,
+    prefix: &str,
+    metric: &Metric,
+    subjects: &'s [Subject<'_>],
+    found: impl Fn(&'s Row) -> Option<Distribution>,
+) {
+    let found = |subject: &'s Subject<'_>| Some((&*subject.labels, found(subject.row)?));
+    let mut found = subjects.iter().filter_map(found).peekable();
+    if found.peek().is_some() && out.head(prefix, metric) {
+        for (labels, distribution) in found {
+            out.histogram(prefix, metric, labels, &distribution);
+        }
+    }
+}
+
 fn process(out: &mut Writer<'_>, desk: &Desk) {
     const PREFIX: &str = "haproxy_process";
     let info = info::values(desk);
+    let global = &desk.plane.topology().model.global;
+    let described = global
+        .description
+        .as_deref()
+        .filter(|_| out.wants_descriptions());
+    let described =
+        described.map_or_else(String::new, |text| format!("desc=\"{}\"", escaped(text)));
     for metric in metrics::PROCESS {
         let found = info.iter().find(|(name, _)| *name == metric.column);
         let shown = found.map_or("NaN", |(_, value)| value.as_str());
@@ -326,51 +317,32 @@ fn process(out: &mut Writer<'_>, desk: &Desk) {
         match label {
             Some(label) => {
                 let labels = format!("{label}=\"{}\"", escaped(shown));
-                out.sample(PREFIX, metric, &labels, 1);
+                out.sample(PREFIX, metric, (&labels, None), 1);
             }
-            None => out.sample(PREFIX, metric, "", shown),
+            None => out.sample(PREFIX, metric, (&described, None), shown),
         }
     }
 }
 
 fn tables(out: &mut Writer<'_>, desk: &Desk) {
-    type Show = fn(&engine::stick::Table, u64) -> u64;
     const PREFIX: &str = "haproxy_sticktable";
-    const METRICS: &[(Metric, Show)] = &[
-        (
-            Metric {
-                name: "size",
-                kind: Kind::Gauge,
-                column: "",
-                shape: Shape::Plain,
-                help: "Entries it may have.",
-            },
-            |table, _| table.spec().size,
-        ),
-        (
-            Metric {
-                name: "used",
-                kind: Kind::Gauge,
-                column: "",
-                shape: Shape::Plain,
-                help: "Entries it has.",
-            },
-            |table, now| table.used(now),
-        ),
-    ];
-    let proxies = &desk.plane.topology().proxies;
     let now = desk.plane.now();
+    let proxies = desk.plane.topology().proxies.iter();
     let tables: Vec<_> = proxies
-        .iter()
-        .filter_map(|proxy| Some((proxy.name(), proxy.table.as_ref()?)))
+        .filter_map(|proxy| {
+            let table = proxy.table.as_ref()?;
+            let name = escaped(proxy.name());
+            let labels = format!("name=\"{name}\",type=\"{}\"", table.type_name());
+            // There are no peers that changes could be told to.
+            Some((labels, [table.spec().size, table.used(now), 0]))
+        })
         .collect();
-    for (metric, show) in METRICS {
+    for (place, metric) in metrics::STICK_TABLE.iter().enumerate() {
         if tables.is_empty() || !out.head(PREFIX, metric) {
             continue;
         }
-        for (name, table) in &tables {
-            let labels = format!("name=\"{}\",type=\"{}\"", escaped(name), table.type_name());
-            out.sample(PREFIX, metric, &labels, show(table, now));
+        for (labels, values) in &tables {
+            out.sample(PREFIX, metric, (labels, None), values[place]);
         }
     }
 }
@@ -378,21 +350,6 @@ fn tables(out: &mut Writer<'_>, desk: &Desk) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn queries_choose() {
-        let all = Query::parse("").unwrap_or_default();
-        assert!(all.wants(Scope::Server) && all.wants_metric("haproxy_process_jobs"));
-        let some = Query::parse("scope=server&scope=global&no-maint").unwrap_or_default();
-        assert!(some.wants(Scope::Global) && !some.wants(Scope::Backend) && some.no_maint);
-        assert_eq!(Query::parse("scope=bogus"), None);
-        let none = Query::parse("scope=").unwrap_or_default();
-        assert!(!none.wants(Scope::Global));
-        let one = Query::parse("metrics=a,b,-b").unwrap_or_default();
-        assert!(one.wants_metric("a") && !one.wants_metric("b") && !one.wants_metric("c"));
-        let but = Query::parse("metrics=-a").unwrap_or_default();
-        assert!(!but.wants_metric("a") && but.wants_metric("b"));
-    }
 
     #[test]
     fn every_column_exists_and_no_name_is_there_twice() {
@@ -410,5 +367,13 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), table.len());
         }
+    }
+
+    #[test]
+    fn values_are_told_in_prometheus_words() {
+        assert_eq!(Seconds(&Value::Number(1_234)).to_string(), "1.234000");
+        assert_eq!(Number(&Value::Empty).to_string(), "NaN");
+        assert_eq!(state_of("UP 2/3"), "UP");
+        assert_eq!(state_of("no check"), "UP");
     }
 }

@@ -85,15 +85,23 @@ pub(crate) struct Row {
     pub(crate) proxy: u32,
     /// `sid`.
     pub(crate) id: u32,
+    /// The proxy's place in the topology, and a server's in its backend.
+    pub(crate) place: (usize, usize),
     pub(crate) values: Vec<Value>,
 }
 
 impl Row {
-    fn new(kind: Kind, proxy: &Proxy, id: u32, value: impl Fn(&Field) -> Value) -> Self {
+    fn new(
+        kind: Kind,
+        proxy: &Proxy,
+        server: Option<&Server>,
+        value: impl Fn(&Field) -> Value,
+    ) -> Self {
         Self {
             kind,
             proxy: proxy.conf().id,
-            id,
+            id: server.map_or(0, |server| server.conf.id),
+            place: (proxy.index, server.map_or(0, |server| server.index)),
             values: FIELDS.iter().map(value).collect(),
         }
     }
@@ -110,7 +118,7 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
     for proxy in proxies.filter(|proxy| wanted.matches(proxy)) {
         if let Some(front) = proxy.front.as_ref().filter(|_| wants(1)) {
             let row = FrontRow { proxy, front, now };
-            rows.push(Row::new(Kind::Frontend, proxy, 0, |field| {
+            rows.push(Row::new(Kind::Frontend, proxy, None, |field| {
                 (field.front)(&row)
             }));
         }
@@ -132,8 +140,7 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
                     now,
                     legends,
                 };
-                let id = server.conf.id;
-                rows.push(Row::new(Kind::Server, proxy, id, |field| {
+                rows.push(Row::new(Kind::Server, proxy, Some(server), |field| {
                     (field.server)(&row)
                 }));
             }
@@ -149,7 +156,7 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
                 now,
                 legends,
             };
-            rows.push(Row::new(Kind::Backend, proxy, 0, |field| {
+            rows.push(Row::new(Kind::Backend, proxy, None, |field| {
                 (field.back)(&row)
             }));
         }

@@ -10,6 +10,7 @@ use crate::assign::Allowance;
 use crate::balance::Selector;
 use crate::clock::Millis;
 use crate::counters::{Gauge, PerWorker, totals};
+use crate::histogram::Histogram;
 use crate::hold::Hold;
 use crate::queue::Queue;
 use crate::rate::Speed;
@@ -28,6 +29,8 @@ pub struct Backend {
     pub rate: Speed,
     /// Averages and maxima of its sessions' times.
     pub times: Times,
+    /// How long sessions that a server failed took from then on until another had them.
+    pub failovers: PerWorker<Histogram>,
     /// `fullconn`: what a dynamic server limit (`minconn`) is relative to.
     pub fullconn: u32,
     /// Slots of servers with a `maxconn`, and who waits for one.
@@ -79,7 +82,14 @@ impl Backend {
             .servers
             .iter()
             .enumerate()
-            .map(|(index, server)| Arc::new(Server::new(server.clone(), index, workers)))
+            .map(|(index, server)| {
+                Arc::new(Server::new(
+                    server.clone(),
+                    index,
+                    workers,
+                    conf.greeting.is_some(),
+                ))
+            })
             .collect();
         Self {
             selector: ArcSwap::from_pointee(Selector::empty()),
@@ -92,6 +102,7 @@ impl Backend {
             totals: PerWorker::new(workers),
             rate: Speed::default(),
             times: Times::default(),
+            failovers: PerWorker::new(workers),
             last_session: AtomicU64::new(0),
         }
     }
@@ -109,6 +120,13 @@ impl Backend {
         for server in &self.servers {
             server.forget_most();
         }
+    }
+
+    /// Counts anew, its servers too (`clear counters all`).
+    pub(crate) fn clear_totals(&self) {
+        self.totals.clear();
+        self.failovers.clear();
+        self.servers.iter().for_each(|server| server.clear_totals());
     }
 
     /// When its last session was assigned.

@@ -66,6 +66,11 @@ impl Fault {
         Ending::new(cause, Phase::Connect)
     }
 
+    /// Whether the server let the time pass, from when it was asked.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Late | Self::Silent)
+    }
+
     /// In one word, for the log.
     pub(crate) fn word(&self) -> &'static str {
         match self {

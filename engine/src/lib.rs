@@ -14,6 +14,7 @@ pub mod counters;
 mod end;
 pub mod frontend;
 pub mod health;
+pub mod histogram;
 pub mod hold;
 mod listener;
 pub mod log;

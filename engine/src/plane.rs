@@ -190,9 +190,7 @@ impl Plane {
             if let Some(front) = &proxy.front {
                 front.totals.clear();
             }
-            let Some(back) = &proxy.back else { continue };
-            back.totals.clear();
-            back.servers.iter().for_each(|server| server.totals.clear());
+            proxy.back.iter().for_each(Backend::clear_totals);
         }
     }
 

@@ -11,6 +11,7 @@ use config::model;
 
 use crate::clock::Millis;
 use crate::counters::{Gauge, PerWorker, TimeAverage, totals};
+use crate::histogram::Histogram;
 use crate::rate::Speed;
 
 /// A server of a backend.
@@ -31,6 +32,8 @@ pub struct Server {
     pub rate: Speed,
     /// Averages and maxima of its sessions' times.
     pub times: Times,
+    /// How long its greetings took; `None` where servers do not speak first.
+    pub greetings: Option<PerWorker<Histogram>>,
     last_session: AtomicU64,
     /// When it last greeted a session, plus one; 0: never.
     greeted: AtomicU64,
@@ -122,7 +125,7 @@ pub(crate) enum Standing {
 }
 
 impl Server {
-    pub(crate) fn new(conf: model::Server, index: usize, workers: usize) -> Self {
+    pub(crate) fn new(conf: model::Server, index: usize, workers: usize, greets: bool) -> Self {
         let place = Place {
             address: conf.address.clone(),
             fqdn: conf.fqdn.clone(),
@@ -138,6 +141,7 @@ impl Server {
             totals: PerWorker::new(workers),
             rate: Speed::default(),
             times: Times::default(),
+            greetings: greets.then(|| PerWorker::new(workers)),
             last_session: AtomicU64::new(0),
             greeted: AtomicU64::new(0),
             pace: AtomicU32::new(0),
@@ -187,8 +191,11 @@ impl Server {
         self.last_session.store(now + 1, Ordering::Relaxed);
     }
 
-    /// It has greeted a session, so many ms after it was asked.
-    pub(crate) fn has_greeted(&self, now: Millis, after: Millis) {
+    /// It has greeted a session of that worker, so many ms after it was asked.
+    pub(crate) fn has_greeted(&self, worker: usize, now: Millis, after: Millis) {
+        if let Some(greetings) = &self.greetings {
+            greetings.at(worker).add(after);
+        }
         let sample = u32::try_from(after)
             .unwrap_or(u32::MAX / 16)
             .min(u32::MAX / 16);
@@ -204,11 +211,11 @@ impl Server {
     }
 
     /// When it last greeted a session.
-    pub(crate) fn greeted(&self) -> Option<Millis> {
+    pub fn greeted(&self) -> Option<Millis> {
         self.greeted.load(Ordering::Relaxed).checked_sub(1)
     }
 
-    /// How long its greetings take lately, in ms.
+    /// How long its greetings take lately, in ms; 0 where it never greeted.
     pub fn pace(&self) -> Millis {
         Millis::from(self.pace.load(Ordering::Relaxed) / 8)
     }
@@ -218,6 +225,12 @@ impl Server {
         self.sessions.forget_most();
         self.rate.forget_most();
         self.times.forget_most();
+    }
+
+    /// Counts anew (`clear counters all`).
+    pub(crate) fn clear_totals(&self) {
+        self.totals.clear();
+        self.greetings.iter().for_each(PerWorker::clear);
     }
 
     /// When its last session was assigned.

@@ -1,9 +1,8 @@
 //! The metrics: HAProxy 3.4's names and types, and the column of `show stat` or line of `show info` each shows.
 
-use self::Kind::{Counter, Gauge};
+use self::Kind::{Counter, Gauge, Histogram};
 use self::Shape::{
-    AggregateCheck, AggregateStatus, Back, Check, Checked, CheckedMillis, Front, Millis, Plain,
-    Server,
+    AggregateCheck, AggregateStatus, Check, Checked, CheckedMillis, Front, Millis, Plain, Server,
 };
 
 /// What Prometheus is told of a metric's nature.
@@ -11,6 +10,7 @@ use self::Shape::{
 pub(super) enum Kind {
     Gauge,
     Counter,
+    Histogram,
 }
 
 /// How a value is shown.
@@ -20,9 +20,8 @@ pub(super) enum Shape {
     Plain,
     /// Milliseconds, as seconds.
     Millis,
-    /// A sample for each state of a frontend, a backend, a server: 1 for the one it is in.
+    /// A sample for each state of a frontend or backend, of a server: 1 for the one it is in.
     Front,
-    Back,
     Server,
     /// A sample for each result of a check.
     Check,
@@ -178,7 +177,7 @@ pub(super) const BACKEND: &[Metric] = &[
     metric("response_errors_total", Counter, "eresp", Plain, "Sessions that their server broke."),
     metric("retry_warnings_total", Counter, "wretr", Plain, "Attempts repeated."),
     metric("redispatch_warnings_total", Counter, "wredis", Plain, "Sessions moved to another server."),
-    metric("status", Gauge, "status", Back, "Whether a server is usable."),
+    metric("status", Gauge, "status", Front, "Whether a server is usable."),
     metric("weight", Gauge, "weight", Plain, "Weight of the servers in use."),
     metric("active_servers", Gauge, "act", Plain, "Usable servers that are not backups."),
     metric("backup_servers", Gauge, "bck", Plain, "Usable backups."),
@@ -291,6 +290,32 @@ pub(super) const OWN_SERVER: &[Metric] = &[
     metric("hedges_won_total", Counter, "ph_hedges_won", Plain, "Sessions it won as the second to be asked."),
     metric("hedges_lost_total", Counter, "ph_hedges_lost", Plain, "Sessions it was asked for in vain."),
     metric("sessions_rescued_total", Counter, "ph_rescued", Plain, "Sessions it took over from a server that failed them."),
-    metric("greeting_seconds", Gauge, "ph_greeting_ms", Millis, "How long its greetings take lately."),
+    metric("greeting_average_seconds", Gauge, "ph_greeting_ms", Millis, "How long its greetings take lately."),
     metric("reserve", Gauge, "ph_reserve", Plain, "Whether it is UP and left alone while others serve."),
+];
+
+/// `posthouse_server_greeting_seconds`.
+pub(super) const GREETING: Metric = metric(
+    "greeting_seconds",
+    Histogram,
+    "-",
+    Plain,
+    "From when a session asked it until it greeted; of sessions it has got.",
+);
+
+/// `posthouse_backend_failover_seconds`.
+pub(super) const FAILOVER: Metric = metric(
+    "failover_seconds",
+    Histogram,
+    "-",
+    Plain,
+    "From when a server failed a session, or began to be silent, until one had greeted it.",
+);
+
+/// `haproxy_sticktable_*`.
+#[rustfmt::skip]
+pub(super) const STICK_TABLE: &[Metric] = &[
+    metric("size", Gauge, "-", Plain, "Entries it may have."),
+    metric("used", Gauge, "-", Plain, "Entries it has."),
+    metric("local_updates", Gauge, "-", Plain, "Changes made here that peers were told."),
 ];

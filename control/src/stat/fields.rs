@@ -168,7 +168,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("ph_unavailable", "MCP:u64", |_| EMPTY, |_| EMPTY, |r| n(r.back.totals.sum(|t| &t.unavailable))),
     field("ph_held", "MCP:u64", |_| EMPTY, |_| EMPTY, |r| n(r.back.totals.sum(|t| &t.held))),
     field("ph_holding", "MGP:u32", |_| EMPTY, |_| EMPTY, |r| n(r.back.hold.waiting() as u64)),
-    field("ph_greeting_ms", "MaP:u64", |_| EMPTY, |r| n(r.server.pace()), |_| EMPTY),
+    field("ph_greeting_ms", "MaP:u64", |_| EMPTY, |r| r.server.greeted().map_or(EMPTY, |_| n(r.server.pace())), |_| EMPTY),
     field("ph_reserve", "SGP:u32", |_| EMPTY, |r| n(u32::from(r.health.in_reserve())), |_| EMPTY),
 ];
 

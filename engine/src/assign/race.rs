@@ -223,7 +223,7 @@ impl<'b> Race<'b> {
                 });
                 Ok(())
             }
-            Err(fault) => self.failed(session, seat, fault),
+            Err(fault) => self.failed(session, seat, fault, now),
         }
     }
 
@@ -284,20 +284,22 @@ impl<'b> Race<'b> {
     }
 
     fn lost(&mut self, session: &mut Session, place: usize, fault: Fault) -> Result<(), Ending> {
-        let seat = self.contenders.remove(place).seat;
-        self.failed(session, seat, fault)
+        let Contender { seat, begun, .. } = self.contenders.remove(place);
+        self.failed(session, seat, fault, begun)
     }
 
-    /// An attempt has failed: counted, told, and the plan knows.
+    /// An attempt that was begun then has failed: counted, told, and the plan knows.
     fn failed(
         &mut self,
         session: &mut Session,
         seat: Seat<'b>,
         fault: Fault,
+        begun: Millis,
     ) -> Result<(), Ending> {
         if fault == Fault::Resource {
             return Err(Ending::RESOURCE);
         }
+        let now = Clock::get().now();
         let server = seat.server();
         let totals = server.totals.at(self.worker.id);
         match fault {
@@ -305,12 +307,12 @@ impl<'b> Race<'b> {
             Fault::Unwelcome(_) => totals.unwelcome.add(1),
             Fault::Refused | Fault::Late | Fault::Resource => totals.refused.add(1),
         }
-        session.tell_story(server.name(), fault.word());
+        let since = if fault.is_silence() { begun } else { now };
+        session.tell_story(server.name(), fault.word(), since);
         self.report(server.index, Sight::Failed);
         let others = self.back.selector.load().actives() > 1;
         let gone = !server.honours_stick();
-        self.plan
-            .failed(server.index, gone, others, Clock::get().now());
+        self.plan.failed(server.index, gone, others, now);
         self.failed = Some((seat, fault));
         Ok(())
     }
@@ -336,7 +338,7 @@ impl<'b> Race<'b> {
         let server = winner.seat.server();
         let totals = server.totals.at(self.worker.id);
         if self.conf.greeting.is_some() {
-            server.has_greeted(now, now - winner.begun);
+            server.has_greeted(self.worker.id, now, now - winner.begun);
         }
         totals.hedges_won.add(u64::from(winner.hedge));
         totals
@@ -347,6 +349,9 @@ impl<'b> Race<'b> {
         }
         for loser in std::mem::take(&mut self.contenders) {
             self.part(session, loser, winner.begun, now);
+        }
+        if let Some(ms) = session.failing_for() {
+            self.back.failovers.at(self.worker.id).add(ms);
         }
         self.vacate(session);
         session.marks.connected = Some(session.age());
@@ -360,7 +365,7 @@ impl<'b> Race<'b> {
         let totals = server.totals.at(self.worker.id);
         if loser.begun <= winner_begun && !loser.hedge || loser.begun < winner_begun {
             totals.silent.add(1);
-            session.tell_story(server.name(), Fault::Silent.word());
+            session.tell_story(server.name(), Fault::Silent.word(), loser.begun);
             self.count_move(session, &loser.seat);
             if server.greeted().is_none_or(|at| at < loser.begun) {
                 let for_ms = now - loser.begun;
