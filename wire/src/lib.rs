@@ -5,4 +5,5 @@
 
 pub mod check;
 pub mod proxy;
+pub mod smtp;
 pub mod syslog;

@@ -1,0 +1,35 @@
+//! SMTP as a proxy sees it that lets no session fail (RFC 5321): a dialogue that can be carried on with another
+//! server.
+//!
+//! [`Dialogue`] is one session; it is told what arrives and what time it is, and says through a [`Shell`] what is to
+//! be sent. What the client has said is on a tape until it is of no matter any more; when the server dies, or says
+//! that it is leaving, another one hears the tape from the beginning, and its answers to what the client has an answer
+//! to already are kept from it.
+//!
+//! What the session has promised is never taken back: a reply is passed on only when a server has given it.
+
+mod body;
+mod capabilities;
+mod command;
+mod data;
+mod dialogue;
+mod record;
+mod reply;
+mod settings;
+mod shell;
+mod tape;
+mod verdict;
+mod words;
+mod work;
+
+pub use capabilities::{Capabilities, Extension};
+pub use command::{Chunk, Verb, arguments, declared_size, extensions_used};
+pub use data::{Scanned, Scanner};
+pub use dialogue::Dialogue;
+pub use record::{Move, Outcome, Record};
+pub use reply::{MAX_REPLY, NotAReply, Reply, Status};
+pub use settings::{BareNewline, JournalBounds, Limits, Settings, Timeouts};
+pub use shell::{Count, End, Lost, Millis, Parting, Phase, Quest, ServerId, Shell, State, Why};
+
+#[cfg(test)]
+mod tests;

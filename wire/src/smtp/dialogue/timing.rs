@@ -1,0 +1,88 @@
+//! Time: who is waited for, for how long, and what follows when it is over.
+
+use super::{Dialogue, End, Intake, Leg, Millis, Shell, Why, words};
+use crate::smtp::tape::Kind;
+use crate::smtp::work::Ack;
+
+/// Whose time is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// The client's next command, or the next bytes of its body.
+    Client,
+    /// The server's next reply.
+    Server,
+    /// The acknowledgement that the end of data waits for.
+    Acknowledgement,
+    /// Another server.
+    Move,
+}
+
+impl Dialogue {
+    /// When [`Self::tick`] is due.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.due().map(|(at, _)| at)
+    }
+
+    /// The time is `now`: what is late is dealt with.
+    pub fn tick(&mut self, now: Millis, shell: &mut dyn Shell) {
+        let Some((at, due)) = self.due() else { return };
+        if now < at {
+            return;
+        }
+        match due {
+            Due::Client => self.client_late(now, shell),
+            Due::Server => self.lose(Why::Silent, now, shell),
+            Due::Acknowledgement => self.acknowledged(now, shell),
+            Due::Move => {
+                self.part_hard(shell);
+                self.give_up(None, now, shell);
+            }
+        }
+        self.resume(now, shell);
+    }
+
+    fn due(&self) -> Option<(Millis, Due)> {
+        if self.over.is_some() {
+            return None;
+        }
+        let timeouts = &self.settings.timeouts;
+        let work = self.work.as_deref();
+        if let Some(episode) = &self.episode
+            && !work.is_some_and(|work| work.is_caught_up() && self.leg == Leg::Up)
+        {
+            return Some((episode.until, Due::Move));
+        }
+        if let Some(Ack::Asked(since)) = work.map(|work| work.ack) {
+            let wait = self.settings.hold_back.unwrap_or(0);
+            return Some((since + wait, Due::Acknowledgement));
+        }
+        let awaited = work.and_then(|work| work.tape.awaited());
+        let server = match (self.leg, awaited.map(|entry| entry.kind)) {
+            (Leg::Greeting | Leg::Hello, _) => Some(timeouts.command),
+            (Leg::Up, Some(Kind::End | Kind::Chunk(_))) => Some(timeouts.end),
+            (Leg::Up, Some(Kind::Data)) => Some(timeouts.data),
+            (Leg::Up, Some(_)) => Some(timeouts.command),
+            _ => None,
+        };
+        if let Some(time) = server {
+            return Some((self.server_since + time, Due::Server));
+        }
+        if self.leg == Leg::Seeking {
+            return None;
+        }
+        let time = match self.intake {
+            Intake::Data(_) | Intake::Chunk { .. } => timeouts.block,
+            Intake::Command | Intake::LongLine => timeouts.client,
+        };
+        Some((self.client_since + time, Due::Client))
+    }
+
+    /// The client is silent: or the server does not take what the client has sent.
+    fn client_late(&mut self, now: Millis, shell: &mut dyn Shell) {
+        if self.has_server() && shell.server_is_stuck() {
+            return self.lose(Why::Silent, now, shell);
+        }
+        let reply = words::timeout(&self.settings.name);
+        self.shut(&reply, End::ClientTimeout, now, shell);
+    }
+}

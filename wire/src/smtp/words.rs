@@ -1,0 +1,39 @@
+//! The replies that are the proxy's own.
+
+/// No server could be had; the session ends. `unavailable-reply` in the shell can say it otherwise.
+pub(super) fn unavailable(name: &str) -> String {
+    format!("421 4.3.2 {name} Service temporarily unavailable\r\n")
+}
+
+/// The client was silent for too long.
+pub(super) fn timeout(name: &str) -> String {
+    format!("421 4.4.2 {name} Timeout exceeded, closing connection\r\n")
+}
+
+/// A limit of the session is reached.
+pub(super) fn too_much(name: &str, what: &str) -> String {
+    format!("421 4.7.0 {name} Too many {what}, closing connection\r\n")
+}
+
+/// The banner: the proxy's own name, so that it stays true when the server changes.
+pub(super) fn banner(name: &str) -> String {
+    format!("220 {name} ESMTP\r\n")
+}
+
+pub(super) fn goodbye(name: &str) -> String {
+    format!("221 2.0.0 {name} Bye\r\n")
+}
+
+/// What was accepted cannot be had from another server.
+pub(super) const TRY_AGAIN: &[u8] = b"451 4.3.0 Temporary server failure, please try again\r\n";
+/// The server died with the whole message in its hands.
+pub(super) const UNKNOWN: &[u8] =
+    b"451 4.4.2 Connection to the mail server lost after the end of data\r\n";
+pub(super) const LONG_LINE: &[u8] = b"500 5.5.2 Line too long\r\n";
+pub(super) const BAD_LINE: &[u8] = b"500 5.5.2 Bare CR, bare LF or NUL in a command\r\n";
+pub(super) const BARE_BODY: &[u8] = b"550 5.5.2 Bare CR or bare LF in the message\r\n";
+pub(super) const BDAT_SYNTAX: &[u8] = b"501 5.5.4 Syntax: BDAT count [LAST]\r\n";
+pub(super) const NOT_OFFERED: &[u8] = b"503 5.5.1 CHUNKING was not offered\r\n";
+pub(super) const REFUSED: &[u8] = b"502 5.5.1 Command not implemented\r\n";
+pub(super) const RECIPIENTS: &[u8] = b"452 4.5.3 Too many recipients\r\n";
+pub(super) const FOREIGN: &[u8] = b"421 4.7.0 This is SMTP\r\n";
