@@ -1,5 +1,6 @@
 //! End-to-end tests: one file per behaviour, one binary so that linking happens once.
 
+mod abuse;
 mod article;
 mod checks;
 mod ctl;

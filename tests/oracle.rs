@@ -38,6 +38,8 @@ const WANTED: &[&str] = &[
     "own-keywords",
     "own-columns",
     "mail-advice",
+    "bad-keys",
+    "cli-sessions",
 ];
 
 #[test]

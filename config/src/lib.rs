@@ -17,7 +17,7 @@ pub mod model;
 mod reference;
 mod resolve;
 mod section;
-mod units;
+pub mod units;
 
 pub use env::Lookup;
 pub use keyword::address::Resolver;

@@ -25,10 +25,19 @@ pub(crate) struct Time {
 
 /// What a bare number means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub enum Unit {
+    /// Nearly everywhere.
     Milliseconds,
-    /// The `*tcpka-*` keywords.
+    /// The `*tcpka-*` keywords, and the stats socket.
     Seconds,
+}
+
+/// A time as an operator writes it on the stats socket: nothing may follow its unit.
+pub fn delay(text: &str, unit: Unit) -> Option<Duration> {
+    time(text, unit)
+        .ok()
+        .filter(|time| time.junk.is_none())
+        .map(|time| time.value)
 }
 
 /// Reads `30`, `30s`, `5m`. Kept in whole milliseconds (or seconds, for [`Unit::Seconds`]), rounded up.

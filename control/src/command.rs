@@ -4,70 +4,26 @@
 //! command is answered with, come from the table.
 
 mod address;
+mod caller;
 mod frontend;
+mod help;
 mod look;
+mod machine;
+#[cfg(test)]
+mod reference;
 mod server;
 mod session;
 mod show;
 mod table;
 
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use config::model::Level;
 
+pub(crate) use self::caller::Caller;
 use crate::Desk;
-use crate::line::{commands, words};
-
-/// Who is asking, and what they have set for their connection.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    pub(crate) level: Level,
-    pub(crate) idle: Duration,
-    pub(crate) interactive: bool,
-    severity: Severity,
-    leaving: bool,
-}
-
-/// How messages say what they are (`set severity-output`): tables and other answers carry none.
-#[derive(Debug, Clone, Copy)]
-enum Severity {
-    None,
-    Number,
-    Word,
-}
-
-impl Severity {
-    fn error(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Number => "[3]: ",
-            Self::Word => "[err]: ",
-        }
-    }
-
-    fn info(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Number => "[6]: ",
-            Self::Word => "[info]: ",
-        }
-    }
-}
-
-impl Caller {
-    pub(crate) fn new(level: Level, idle: Duration) -> Self {
-        Self {
-            level,
-            idle,
-            interactive: false,
-            severity: Severity::None,
-            leaving: false,
-        }
-    }
-}
+use crate::line::words;
 
 /// A request for one command.
 struct Call<'c> {
@@ -94,6 +50,14 @@ enum Act {
     Later(fn(Rc<Desk>, Vec<String>) -> Later),
 }
 
+/// A severity by syslog's number and its name (RFC 5424 6.2.1).
+type Severity = (u8, &'static str);
+
+const ERROR: Severity = (3, "err");
+const WARNING: Severity = (4, "warning");
+const NOTICE: Severity = (5, "notice");
+const INFO: Severity = (6, "info");
+
 struct Command {
     words: &'static [&'static str],
     level: Level,
@@ -101,6 +65,22 @@ struct Command {
     usage: &'static str,
     help: &'static str,
     act: Act,
+    /// The severity of its answer, which is a message; of a dump there is none.
+    says: Option<Severity>,
+}
+
+impl Command {
+    /// As it is written: words and usage.
+    fn form(&self) -> String {
+        let space = if self.usage.is_empty() { "" } else { " " };
+        format!("{}{space}{}", self.words.join(" "), self.usage)
+    }
+
+    /// For a command whose answer is a message.
+    const fn says(mut self, severity: Severity) -> Self {
+        self.says = Some(severity);
+        self
+    }
 }
 
 const fn command(
@@ -116,6 +96,7 @@ const fn command(
         usage,
         help,
         act,
+        says: None,
     }
 }
 
@@ -127,80 +108,89 @@ const COMMANDS: &[Command] = &[
     command(&["clear", "counters"], Operator, "[all]", "clear max statistics counters (or all counters)", Now(show::clear_counters)),
     command(&["clear", "table"], Operator, "<table> [<filter>]*", "remove an entry from a table (filter: data/key)", Now(table::clear)),
     command(&["disable", "agent"], Admin, "<bk>/<srv>", "disable agent checks", Now(server::disable_agent)),
-    command(&["disable", "frontend"], Admin, "<frontend>", "temporarily disable specific frontend", Now(frontend::disable)),
+    command(&["disable", "frontend"], Admin, "<frontend>", "temporarily disable specific frontend", Now(frontend::disable)).says(NOTICE),
     command(&["disable", "health"], Admin, "<bk>/<srv>", "disable health checks", Now(server::disable_health)),
     command(&["disable", "server"], Admin, "<bk>/<srv>", "disable a server for maintenance", Now(server::disable)),
+    command(&["echo"], User, "<text>", "print a text", Now(caller::echo)).says(INFO),
     command(&["enable", "agent"], Admin, "<bk>/<srv>", "enable agent checks", Now(server::enable_agent)),
-    command(&["enable", "frontend"], Admin, "<frontend>", "re-enable specific frontend", Now(frontend::enable)),
+    command(&["enable", "frontend"], Admin, "<frontend>", "re-enable specific frontend", Now(frontend::enable)).says(NOTICE),
     command(&["enable", "health"], Admin, "<bk>/<srv>", "enable health checks", Now(server::enable_health)),
     command(&["enable", "server"], Admin, "<bk>/<srv>", "enable a disabled server", Now(server::enable)),
+    command(&["experimental-mode"], User, "[on|off]", "enable or disable experimental mode (no command needs it)", Now(caller::experimental)).says(INFO),
+    command(&["expert-mode"], User, "[on|off]", "enable or disable expert mode (no command needs it)", Now(caller::expert)).says(INFO),
     command(&["get", "weight"], User, "<bk>/<srv>", "report a server's current weight", Now(server::get_weight)),
-    command(&["help"], User, "[<command>]", "list matching or all commands", Now(help)),
-    command(&["operator"], User, "", "lower the level of the current CLI session to operator", Now(|call| lower(call, Operator))),
-    command(&["prompt"], User, "", "toggle interactive mode with prompt", Now(prompt)),
-    command(&["quit"], User, "", "disconnect", Now(quit)),
+    command(&["help"], User, "[<command>]", "list matching or all commands", Now(help::help)).says(INFO),
+    command(&["operator"], User, "", "lower the level of the current CLI session to operator", Now(caller::operator)),
+    command(&["prompt"], User, "[n|i|p|timed]*", "toggle interactive mode with prompt", Now(caller::prompt)),
+    command(&["quit"], User, "", "disconnect", Now(caller::quit)),
     command(&["set", "maxconn", "frontend"], Admin, "<frontend> <value>", "change a frontend's maxconn setting", Now(frontend::set_maxconn)),
     command(&["set", "maxconn", "global"], Admin, "<value>", "change the per-process maxconn setting", Now(frontend::set_maxconn_global)),
     command(&["set", "maxconn", "server"], Admin, "<bk>/<srv> <value>", "change a server's maxconn setting", Now(frontend::set_maxconn_server)),
     command(&["set", "rate-limit"], Admin, "<setting> <value>", "change a rate limiting value", Now(frontend::set_rate_limit)),
-    command(&["set", "server"], Admin, "<bk>/<srv> [opts]", "change a server's state, weight, address or health", Now(server::set)),
-    command(&["set", "severity-output"], User, "[none|number|string]", "set presence of severity level in feedback information", Now(set_severity)),
+    command(&["set", "server"], Admin, "<bk>/<srv> [opts]", "change a server's state, weight, address or health", Now(server::set)).says(WARNING),
+    command(&["set", "severity-output"], User, "[none|number|string]", "set presence of severity level in feedback information", Now(caller::set_severity)),
     command(&["set", "table"], Operator, "<table> key <k> [data.* <v>]*", "update or create a table entry's data", Now(table::set)),
-    command(&["set", "timeout", "cli"], User, "<delay>", "change the CLI's idle timeout, in seconds", Now(set_timeout)),
+    command(&["set", "timeout"], User, "cli <delay>", "change the CLI's idle timeout, in seconds", Now(caller::set_timeout)),
     command(&["set", "weight"], Admin, "<bk>/<srv> <weight>", "change a server's weight", Now(server::set_weight)),
-    command(&["show", "activity"], Operator, "", "show per-thread activity stats", Now(look::activity)),
+    command(&["show", "activity"], Operator, "", "show per-thread activity stats", Now(machine::activity)),
     command(&["show", "backend"], User, "", "list backends in the current running config", Now(show::backend)),
-    command(&["show", "cli", "level"], User, "", "display the level of the current CLI session", Now(show::cli_level)),
+    command(&["show", "cli", "level"], User, "", "display the level of the current CLI session", Now(caller::level)).says(INFO),
     command(&["show", "cli", "sockets"], User, "", "dump list of cli sockets", Now(show::cli_sockets)),
     command(&["show", "env"], Operator, "[var]", "dump environment variables known to the process", Now(look::env)),
-    command(&["show", "errors"], Operator, "", "report last request and/or response errors for each proxy", Now(look::errors)),
-    command(&["show", "info"], User, "[typed|json]", "report information about the running process", Now(show::info)),
-    command(&["show", "peers"], User, "", "dump some information about all the peers or this peers section", Now(look::nothing)),
-    command(&["show", "resolvers"], User, "", "dumps counters from all resolvers section and associated name servers", Now(look::nothing)),
+    command(&["show", "errors"], Operator, "[<px>] [request|response]", "report last request and/or response errors for each proxy", Now(look::errors)),
+    command(&["show", "fd"], Operator, "[num]", "dump list of file descriptors in use or a specific one", Now(machine::fd)),
+    command(&["show", "info"], User, "[desc|json|typed|float]*", "report information about the running process", Now(show::info)),
+    command(&["show", "peers"], User, "[section]", "dump some information about all the peers or this peers section", Now(look::peers)),
+    command(&["show", "pools"], Operator, "", "report information about the memory pools usage", Now(machine::pools)),
+    command(&["show", "resolvers"], User, "[id]", "dumps counters from all resolvers section and associated name servers", Now(look::resolvers)),
     command(&["show", "schema", "json"], User, "", "report schema used for stats", Now(look::schema)),
     command(&["show", "servers", "conn"], User, "[<backend>]", "dump server connections status", Now(look::servers_conn)),
     command(&["show", "servers", "state"], User, "[<backend>]", "dump volatile server information", Now(show::servers_state)),
-    command(&["show", "sess"], Operator, "[<id>]", "report the list of current sessions or dump this one", Ask(session::show)),
-    command(&["show", "startup-logs"], Operator, "", "report logs emitted during HAProxy startup", Now(|_| Ok("\n".into()))),
-    command(&["show", "stat"], User, "[typed|json|no-maint|up] [<iid>|<proxy> <type> <sid>]", "report counters for each proxy and server", Now(show::stat)),
+    command(&["show", "sess"], Operator, "[<id>|all|help] [<filter>]*", "report the list of current sessions or dump this exact session", Ask(session::show)),
+    command(&["show", "startup-logs"], Operator, "", "report logs emitted during HAProxy startup", Now(look::startup_logs)),
+    command(&["show", "stat"], User, "[desc|json|no-maint|typed|up]* [<iid>|<proxy> <type> <sid>]", "report counters for each proxy and server", Now(show::stat)),
     command(&["show", "table"], User, "<table> [<filter>]*", "report table usage stats or dump this table's contents (filter: data/key)", Now(table::show)),
-    command(&["show", "version"], User, "", "show version of the current process", Now(|call| Ok(format!("{}\n", call.desk.program.version)))),
+    command(&["show", "tasks"], Operator, "", "show running tasks", Ask(machine::tasks)),
+    command(&["show", "threads"], Operator, "", "show some threads debugging information", Now(machine::threads)),
+    command(&["show", "version"], User, "", "show version of the current process", Now(show::version)).says(INFO),
     command(&["shutdown", "frontend"], Admin, "<frontend>", "stop a specific frontend", Now(frontend::shutdown)),
     command(&["shutdown", "session"], Admin, "<id>", "kill a specific session", Ask(session::shutdown)),
     command(&["shutdown", "sessions", "server"], Admin, "<bk>/<srv>", "kill sessions on a server", Now(session::shutdown_on_server)),
-    command(&["user"], User, "", "lower the level of the current CLI session to user", Now(|call| lower(call, User))),
+    command(&["user"], User, "", "lower the level of the current CLI session to user", Now(caller::user)),
 ];
 
-/// Answers a line of commands, each answer ended by an empty line.
-pub(crate) async fn answer(desk: &Rc<Desk>, caller: &mut Caller, line: &str) -> String {
-    let mut out = String::new();
-    for command in commands(line) {
-        let words = words(command);
-        if !words.is_empty() {
-            out.push_str(&obey(desk, caller, &words).await);
-        }
-        out.push('\n');
-        if caller.leaving {
-            return String::new();
-        }
-    }
-    out
+/// Obeys one command of a line; `None`: it was `quit`, which is not answered.
+pub(crate) async fn answer(desk: &Rc<Desk>, caller: &mut Caller, command: &str) -> Option<String> {
+    let words = words(command);
+    let mut out = if words.is_empty() {
+        String::new()
+    } else {
+        obey(desk, caller, &words).await
+    };
+    out.push('\n');
+    (!caller.is_leaving()).then_some(out)
 }
 
 async fn obey(desk: &Rc<Desk>, caller: &mut Caller, words: &[String]) -> String {
-    let severity = caller.severity;
     let Some(command) = find(words) else {
-        return format!("{}{}", severity.info(), unknown(caller.level, words));
+        let text = help::unknown(caller.level, words);
+        return caller.severity.mark(text, INFO);
     };
     if caller.level < command.level {
-        return format!("{}Permission denied\n", severity.error());
+        return caller.severity.mark("Permission denied\n".into(), ERROR);
     }
     let args = &words[command.words.len()..];
     let answer = match command.act {
         Now(act) => act(&mut Call { desk, caller, args }),
         Ask(act) => act(Rc::clone(desk), args.to_vec()).await,
     };
-    answer.unwrap_or_else(|error| format!("{}{error}\n", severity.error()))
+    match answer {
+        Ok(text) => match command.says {
+            Some(severity) => caller.severity.mark(text, severity),
+            None => text,
+        },
+        Err(error) => caller.severity.mark(format!("{error}\n"), ERROR),
+    }
 }
 
 fn find(words: &[String]) -> Option<&'static Command> {
@@ -212,86 +202,6 @@ fn find(words: &[String]) -> Option<&'static Command> {
 
 fn starts_with(words: &[String], command: &Command) -> bool {
     words.len() >= command.words.len() && command.words.iter().zip(words).all(|(a, b)| a == b)
-}
-
-fn unknown(level: Level, words: &[String]) -> String {
-    // Those that share the first word; where none does, all.
-    let close = lines(level, |command| command.words[0] == words[0]);
-    let listed = if close.is_empty() {
-        lines(level, |_| true)
-    } else {
-        close
-    };
-    format!(
-        "Unknown command: '{}', but maybe one of the following ones is a better match:\n{listed}",
-        words.join(" ")
-    )
-}
-
-fn help(call: &mut Call<'_>) -> Answer {
-    let wanted = call.args;
-    let matches = |command: &Command| {
-        command
-            .words
-            .iter()
-            .zip(wanted)
-            .all(|(word, prefix)| word.starts_with(prefix.as_str()))
-    };
-    let listed = lines(call.caller.level, matches);
-    Ok(format!(
-        "The following commands are valid at this level:\n{listed}"
-    ))
-}
-
-/// Help for the commands a level may use, of those that are wanted.
-fn lines(level: Level, wanted: impl Fn(&Command) -> bool) -> String {
-    let mut out = String::new();
-    let valid = |command: &&Command| command.level <= level && wanted(command);
-    for command in COMMANDS.iter().filter(valid) {
-        let words = command.words.join(" ");
-        let space = if command.usage.is_empty() { "" } else { " " };
-        let form = format!("{words}{space}{}", command.usage);
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "  {form:<40}: {}", command.help);
-    }
-    out
-}
-
-fn prompt(call: &mut Call<'_>) -> Answer {
-    call.caller.interactive = !call.caller.interactive;
-    Ok(String::new())
-}
-
-fn quit(call: &mut Call<'_>) -> Answer {
-    call.caller.leaving = true;
-    call.caller.interactive = false;
-    Ok(String::new())
-}
-
-/// There is no way back up.
-fn lower(call: &mut Call<'_>, level: Level) -> Answer {
-    call.caller.level = call.caller.level.min(level);
-    Ok(String::new())
-}
-
-fn set_severity(call: &mut Call<'_>) -> Answer {
-    call.caller.severity = match call.arg(0) {
-        Some("none") => Severity::None,
-        Some("number") => Severity::Number,
-        Some("string") => Severity::Word,
-        _ => return Err("one of 'none', 'number', 'string' is a required argument".into()),
-    };
-    Ok(String::new())
-}
-
-fn set_timeout(call: &mut Call<'_>) -> Answer {
-    let seconds = call
-        .arg(0)
-        .and_then(|word| word.parse().ok())
-        .filter(|seconds| *seconds > 0);
-    let seconds = seconds.ok_or("Invalid timeout value.")?;
-    call.caller.idle = Duration::from_secs(seconds);
-    Ok(String::new())
 }
 
 #[cfg(test)]
@@ -318,14 +228,6 @@ mod tests {
         );
         assert_eq!(found("sho stat"), None);
         assert_eq!(found("show"), None);
-    }
-
-    #[test]
-    fn what_is_unknown_is_answered_with_what_is_near() {
-        let said = unknown(Admin, &words("get wieght be/s"));
-        assert!(said.starts_with("Unknown command: 'get wieght be/s', but maybe"));
-        assert_eq!(said.lines().count(), 2);
-        assert!(!unknown(User, &words("bogus")).contains("set server"));
     }
 
     #[test]

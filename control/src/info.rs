@@ -9,8 +9,8 @@ use engine::clock::Clock;
 use engine::{Plane, Proxy};
 use rustix::process::{Resource, getpid, getrlimit};
 
-use crate::Desk;
 use crate::typed::{self, Tag};
+use crate::{Desk, describe};
 
 /// What a line shows.
 type Value = fn(&Facts<'_>) -> String;
@@ -54,8 +54,14 @@ pub(crate) fn values(desk: &Desk) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// `show info`.
-pub(crate) fn text(desk: &Desk, form: Form) -> String {
+/// The names of all lines.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|(name, ..)| *name)
+}
+
+/// `show info`. With `desc` a line ends with what it is; with `float` times are told to the microsecond.
+pub(crate) fn text(desk: &Desk, form: Form, desc: bool, float: bool) -> String {
     let facts = Facts::of(desk);
     // Shown only where it is set.
     let described = facts.plane.topology().model.global.description.is_some();
@@ -63,15 +69,23 @@ pub(crate) fn text(desk: &Desk, form: Form) -> String {
         .iter()
         .enumerate()
         .filter(|(_, (name, ..))| *name != "description" || described)
-        .map(|(place, (name, tag, value))| (place, *name, Tag(tag), value(&facts)));
+        .map(|(place, (name, tag, value))| match (float, *name) {
+            (true, "Uptime_sec") => {
+                let micros = Clock::get().micros();
+                let value = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+                (place, *name, Tag("MDP:flt"), value)
+            }
+            _ => (place, *name, Tag(tag), value(&facts)),
+        });
     match form {
         Form::Plain => rows.fold(String::new(), |mut out, (_, name, _, value)| {
             // Writing to a string cannot fail.
-            let _ = writeln!(out, "{name}: {value}");
+            let _ = writeln!(out, "{name}: {value}{}", describe::suffix(desc, name));
             out
         }),
         Form::Typed => rows.fold(String::new(), |mut out, (place, name, tag, value)| {
-            let _ = writeln!(out, "{place}.{name}.1:{}:{value}", tag.text());
+            let (tag, desc) = (tag.text(), describe::suffix(desc, name));
+            let _ = writeln!(out, "{place}.{name}.1:{tag}:{value}{desc}");
             out
         }),
         Form::Json => {
@@ -114,7 +128,7 @@ const ROWS: &[(&str, &str, Value)] = &[
     ("Ulimit-n", "CLP:u32", |f| f.descriptors.to_string()),
     ("Maxsock", "CLP:u32", |f| f.descriptors.to_string()),
     ("Maxconn", "CLP:u32", |f| f.plane.process().maxconn().to_string()),
-    ("Hard_maxconn", "CLP:u32", |f| f.plane.process().maxconn().to_string()),
+    ("Hard_maxconn", "CLP:u32", |f| f.plane.process().hard_maxconn().to_string()),
     ("CurrConns", "MGP:u32", |f| f.plane.process().sessions.get().to_string()),
     ("CumConns", "MCP:u32", |f| total(&f.plane.process().connections)),
     ("CumReq", "MCP:u32", |f| total(&f.plane.process().connections)),
@@ -125,10 +139,10 @@ const ROWS: &[(&str, &str, Value)] = &[
     ("PipesUsed", "MGP:u32", ZERO),
     ("PipesFree", "MGP:u32", ZERO),
     ("ConnRate", "MRP:u32", |f| f.plane.process().connection_rate.get(f.now).to_string()),
-    ("ConnRateLimit", "CLP:u32", |f| f.plane.topology().model.global.maxconnrate.unwrap_or(0).to_string()),
+    ("ConnRateLimit", "CLP:u32", |f| limit(&f.plane.process().connection_limit)),
     ("MaxConnRate", "MMP:u32", |f| f.plane.process().connection_rate.most().to_string()),
     ("SessRate", "MRP:u32", |f| f.plane.process().session_rate.get(f.now).to_string()),
-    ("SessRateLimit", "CLP:u32", |f| f.plane.topology().model.global.maxsessrate.unwrap_or(0).to_string()),
+    ("SessRateLimit", "CLP:u32", |f| limit(&f.plane.process().session_limit)),
     ("MaxSessRate", "MRP:u32", |f| f.plane.process().session_rate.most().to_string()),
     ("SslRate", "MRP:u32", ZERO),
     ("SslRateLimit", "CLP:u32", ZERO),
@@ -184,6 +198,10 @@ fn total(counter: &std::sync::atomic::AtomicU64) -> String {
     counter
         .load(std::sync::atomic::Ordering::Relaxed)
         .to_string()
+}
+
+fn limit(limit: &std::sync::atomic::AtomicU32) -> String {
+    limit.load(std::sync::atomic::Ordering::Relaxed).to_string()
 }
 
 /// `0d 0h00m12s`

@@ -9,6 +9,7 @@
 
 pub mod answer;
 mod command;
+mod describe;
 mod http;
 mod info;
 pub mod line;
@@ -25,12 +26,14 @@ use engine::Plane;
 pub use socket::Sockets;
 
 /// What the socket tells of the program and cannot know itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Program {
     /// `show version`: the version of HAProxy whose behaviour this is, and our own.
     pub version: &'static str,
     /// `show info`, `Release_date`.
     pub release_date: &'static str,
+    /// `show startup-logs`: what was said before the process served.
+    pub startup_logs: String,
 }
 
 /// What every command needs.

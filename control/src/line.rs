@@ -3,6 +3,9 @@
 /// A request may be that long; a longer one is refused, as HAProxy refuses what exceeds its buffer.
 pub const MAX_LINE: usize = 16 * 1024;
 
+/// The word that ends a payload may be that long.
+const MAX_PATTERN: usize = 64;
+
 /// A line that cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
@@ -56,6 +59,18 @@ impl Lines {
 fn text(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     String::from_utf8_lossy(line).into_owned()
+}
+
+/// A line without the mark of a payload at its end, and what ends the payload: ` <<` and an empty line, ` <<EOF` and
+/// the line `EOF` (MGT 9.3).
+pub fn payload(line: &str) -> (&str, Option<&str>) {
+    let marked = line
+        .rsplit_once(' ')
+        .filter(|(before, _)| !before.ends_with('\\'));
+    match marked.and_then(|(before, last)| Some((before, last.strip_prefix("<<")?))) {
+        Some((before, end)) if end.len() <= MAX_PATTERN => (before, Some(end)),
+        _ => (line, None),
+    }
 }
 
 /// The commands of a line: `;` separates them, `\;` is a semicolon of a word.
@@ -113,6 +128,15 @@ mod tests {
         assert_eq!(lines.next_line(), Ok(None));
         assert_eq!(lines.rest(), Some("quit".into()));
         assert_eq!(lines.rest(), None);
+    }
+
+    #[test]
+    fn payloads_end_as_their_line_says() {
+        assert_eq!(payload("show stat"), ("show stat", None));
+        assert_eq!(payload("add map x <<"), ("add map x", Some("")));
+        assert_eq!(payload("add map x <<EOF"), ("add map x", Some("EOF")));
+        assert_eq!(payload(r"echo \ <<EOF"), (r"echo \ <<EOF", None));
+        assert_eq!(payload("echo a<<b"), ("echo a<<b", None));
     }
 
     #[test]

@@ -347,6 +347,16 @@ fn tables(out: &mut Writer<'_>, desk: &Desk) {
     }
 }
 
+/// What the metric of a column of `show stat`, or of a line of `show info`, says it is.
+pub(crate) fn help(column: &str) -> Option<&'static str> {
+    use metrics::{BACKEND, FRONTEND, OWN_BACKEND, OWN_SERVER, PROCESS, SERVER};
+    let tables = [PROCESS, SERVER, BACKEND, FRONTEND, OWN_SERVER, OWN_BACKEND];
+    let mut metrics = tables.into_iter().flatten();
+    metrics
+        .find(|metric| metric.column == column)
+        .map(|metric| metric.help)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::command::{self, Caller};
-use crate::line::{Lines, TooLong};
+use crate::line::{self, Lines, TooLong};
 use crate::{Desk, Program, http};
 
 /// `stats timeout` where it is not written.
@@ -25,6 +25,10 @@ const IDLE: Duration = Duration::from_secs(10);
 const MAXCONN: u32 = 10;
 /// How long a socket that cannot accept (no descriptors) is left alone.
 const PAUSE: Duration = Duration::from_millis(100);
+/// An answer is sent in pieces of that many bytes, each within the idle time.
+const PIECE: usize = 16 * 1024;
+/// A payload may be that long (`tune.cli.max-payload-size`).
+const MAX_PAYLOAD: usize = 128 * 1024;
 /// How long a client that has its answer may go on sending before it is cut off.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -157,22 +161,71 @@ impl Greeter {
 async fn converse(mut stream: Box<dyn Stream>, desk: Rc<Desk>, mut caller: Caller) {
     let mut lines = Lines::default();
     while let Some(line) = read_line(&mut *stream, &mut lines, caller.idle).await {
-        let mut answer = match line {
-            Ok(line) => command::answer(&desk, &mut caller, &line).await,
+        let served = match line {
+            Ok(line) => serve_line(&mut *stream, &mut lines, &desk, &mut caller, &line).await,
             Err(TooLong) => {
-                caller.interactive = false;
-                "Request too long.\n\n".into()
+                caller.dismiss();
+                write(&mut *stream, "Request too long.\n\n", caller.idle).await
             }
         };
-        if caller.interactive {
-            answer.push_str("> ");
+        if served.is_none() || !caller.stays() {
+            break;
         }
-        let written = timeout(caller.idle, stream.write_all(answer.as_bytes())).await;
-        if !caller.interactive || !matches!(written, Ok(Ok(()))) {
+        let prompt = caller.prompt(desk.plane.now() / 1000);
+        if write(&mut *stream, &prompt, caller.idle).await.is_none() {
             break;
         }
     }
     farewell(&mut *stream).await;
+}
+
+/// Each command's answer is sent before the next is looked at: a line of many has no more in memory than one.
+async fn serve_line(
+    stream: &mut dyn Stream,
+    lines: &mut Lines,
+    desk: &Rc<Desk>,
+    caller: &mut Caller,
+    line: &str,
+) -> Option<()> {
+    let (line, payload_end) = line::payload(line);
+    if let Some(end) = payload_end {
+        skip_payload(stream, lines, caller, end).await?;
+    }
+    for command in line::commands(line) {
+        let answer = command::answer(desk, caller, command).await?;
+        write(stream, &answer, caller.idle).await?;
+        // Sessions are served by others, but checks are not.
+        tokio::task::yield_now().await;
+    }
+    Some(())
+}
+
+/// Reads a payload to its end. No command here takes one, and a client that sends it is answered all the same.
+async fn skip_payload(
+    stream: &mut dyn Stream,
+    lines: &mut Lines,
+    caller: &mut Caller,
+    end: &str,
+) -> Option<()> {
+    let mut left = MAX_PAYLOAD;
+    loop {
+        match read_line(stream, lines, caller.idle).await? {
+            Ok(line) if line == end => return Some(()),
+            Ok(line) if line.len() < left => left -= line.len() + 1,
+            _ => {
+                caller.dismiss();
+                return write(stream, "Request too long.\n\n", caller.idle).await;
+            }
+        }
+    }
+}
+
+/// `None`: the client is gone, or has taken nothing for its idle time.
+async fn write(stream: &mut dyn Stream, answer: &str, idle: Duration) -> Option<()> {
+    for piece in answer.as_bytes().chunks(PIECE) {
+        timeout(idle, stream.write_all(piece)).await.ok()?.ok()?;
+    }
+    Some(())
 }
 
 /// The next line, with what is left at the end of the stream as a last one.

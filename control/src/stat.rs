@@ -13,7 +13,7 @@ use engine::server::Server;
 use engine::{Plane, Proxy};
 
 use fields::{FIELDS, Field};
-pub(crate) use write::{csv, json, typed};
+pub(crate) use write::{RESOLVERS, csv, json, typed};
 
 /// A frontend's row.
 struct FrontRow<'a> {
@@ -162,6 +162,12 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
         }
     }
     Some(rows)
+}
+
+/// The names of all columns.
+#[cfg(test)]
+pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|field| field.name)
 }
 
 /// The place of a column, by its name.

@@ -43,7 +43,7 @@ pub use listener::open::{
     BindError, group_id, pages as listen_pages, stats as listen_stats, user_id,
 };
 pub use log::Level;
-pub use order::{Killer, SessionId, SessionReport, Which};
+pub use order::{Killer, SessionId, SessionLeg, SessionReport, Which};
 pub use page::PageSession;
 pub use plane::{Bound, Options, Plane};
 pub use topology::{Proxy, Topology};

@@ -8,7 +8,9 @@ use tokio::sync::oneshot;
 use crate::clock::Millis;
 use crate::end::{Cause, Ending, Phase};
 use crate::relay::Row;
+use crate::server::Server;
 use crate::session::{Peer, Session};
+use crate::topology::Proxy;
 use crate::wait::Waiting;
 
 /// What a worker can be asked for.
@@ -87,18 +89,47 @@ impl fmt::Display for SessionId {
 pub struct SessionReport {
     /// Its identity.
     pub id: SessionId,
+    /// The worker's number for it.
+    pub number: u32,
     /// The client's address; `None` on a unix socket.
     pub source: Option<std::net::SocketAddr>,
-    /// The frontend's name.
-    pub frontend: Arc<str>,
-    /// The backend's name.
-    pub backend: Option<Arc<str>>,
-    /// The server's name.
-    pub server: Option<Arc<str>>,
+    /// The address the client connected to, where it is known.
+    pub destination: Option<std::net::SocketAddr>,
+    /// Where it was accepted.
+    pub frontend: Arc<Proxy>,
+    /// The place of its `bind` line in the frontend.
+    pub bind: usize,
+    /// Where it goes.
+    pub backend: Option<Arc<Proxy>>,
+    /// Who serves it, or is asked.
+    pub server: Option<Arc<Server>>,
     /// When it began.
     pub began: Millis,
-    /// Bytes from the client and from the server; `None` while it waits for a server.
-    pub bytes: Option<(u64, u64)>,
+    /// Attempts repeated.
+    pub retries: u16,
+    /// Whether it was moved to another server on the way.
+    pub redispatched: bool,
+    /// Milliseconds until what it waits for is late; `None`: nothing, or for ever.
+    pub left: Option<Millis>,
+    /// The client's side and the server's; `None` while something is decided.
+    pub legs: Option<[SessionLeg; 2]>,
+}
+
+/// A side of a relayed session.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLeg {
+    /// Its descriptor.
+    pub fd: i32,
+    /// Bytes that came from it.
+    pub moved: u64,
+    /// Bytes it has not taken yet.
+    pub pending: u64,
+    /// It will send no more.
+    pub eof: bool,
+    /// Milliseconds since something moved.
+    pub idle: Millis,
+    /// Milliseconds until its timeout; `None`: it has none, or is not waited for.
+    pub left: Option<Millis>,
 }
 
 /// A session, wherever it is in its life.
@@ -110,7 +141,7 @@ pub(crate) struct SessionView<'s> {
 #[derive(Debug)]
 enum Stage<'s> {
     Waiting(&'s Waiting),
-    Relayed(&'s Session, Option<(u64, u64)>),
+    Relayed(&'s Session, Option<[SessionLeg; 2]>),
 }
 
 impl<'s> SessionView<'s> {
@@ -126,9 +157,9 @@ impl<'s> SessionView<'s> {
         }
     }
 
-    pub(crate) fn of_row(row: &'s Row) -> Self {
+    pub(crate) fn of_row(row: &'s Row, now: Millis) -> Self {
         Self {
-            stage: Stage::Relayed(row.session(), Some(row.bytes())),
+            stage: Stage::Relayed(row.session(), Some(row.legs(now))),
         }
     }
 
@@ -139,7 +170,7 @@ impl<'s> SessionView<'s> {
         }
     }
 
-    fn server(&self) -> Option<(usize, &crate::server::Server)> {
+    fn server(&self) -> Option<(usize, &Server)> {
         let (backend, server) = match self.stage {
             Stage::Waiting(waiting) => (&waiting.backend, &waiting.server),
             Stage::Relayed(session, _) => (&session.backend, &session.server),
@@ -147,24 +178,43 @@ impl<'s> SessionView<'s> {
         Some((backend.as_ref()?.index, server.as_deref()?))
     }
 
-    pub(crate) fn report(&self, worker: usize) -> SessionReport {
-        let (client, ingress, backend, server, began, bytes) = match self.stage {
-            Stage::Waiting(w) => (w.client, &w.ingress, &w.backend, &w.server, w.began, None),
-            Stage::Relayed(s, bytes) => {
-                (s.client, &s.ingress, &s.backend, &s.server, s.began, bytes)
-            }
+    pub(crate) fn report(&self, worker: usize, now: Millis) -> SessionReport {
+        let address = |peer: Peer| match peer {
+            Peer::Ip(address) => Some(address),
+            Peer::Local => None,
         };
-        SessionReport {
-            id: SessionId::new(worker, self.id()),
-            source: match client {
-                Peer::Ip(address) => Some(address),
-                Peer::Local => None,
+        let id = SessionId::new(worker, self.id());
+        match self.stage {
+            Stage::Waiting(waiting) => SessionReport {
+                id,
+                number: waiting.id,
+                source: address(waiting.client),
+                destination: None,
+                frontend: Arc::clone(&waiting.ingress.proxy),
+                bind: waiting.ingress.bind,
+                backend: waiting.backend.clone(),
+                server: waiting.server.clone(),
+                began: waiting.began,
+                retries: 0,
+                redispatched: false,
+                left: waiting.left(now),
+                legs: None,
             },
-            frontend: Arc::clone(ingress.proxy.name()),
-            backend: backend.as_ref().map(|proxy| Arc::clone(proxy.name())),
-            server: server.as_ref().map(|server| Arc::clone(server.name())),
-            began,
-            bytes,
+            Stage::Relayed(session, legs) => SessionReport {
+                id,
+                number: session.id,
+                source: address(session.client),
+                destination: session.destination,
+                frontend: Arc::clone(&session.ingress.proxy),
+                bind: session.ingress.bind,
+                backend: session.backend.clone(),
+                server: session.server.clone(),
+                began: session.began,
+                retries: session.retries,
+                redispatched: session.redispatched,
+                left: None,
+                legs,
+            },
         }
     }
 }

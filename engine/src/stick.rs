@@ -132,11 +132,11 @@ impl Table {
 
     /// Forgets entries (`clear table`); those in use stay.
     pub fn clear(&self, filter: &Filter, now: u64) {
-        for shard in &self.shards {
+        for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = lock(shard);
             shard.drop_expired(self.expire, now);
             shard.entries.retain(|key, entry| {
-                entry.in_use > 0 || !filter.matches(&self.spec, key, entry, now)
+                entry.in_use > 0 || !filter.matches(&self.spec, number, (key, entry), now)
             });
         }
     }

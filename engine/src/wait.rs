@@ -44,6 +44,13 @@ pub(crate) struct Waiting {
     waker: Option<Waker>,
 }
 
+impl Waiting {
+    /// Milliseconds until its deadline, where it has one.
+    pub(crate) fn left(&self, now: Millis) -> Option<Millis> {
+        self.deadline.map(|deadline| deadline.saturating_sub(now))
+    }
+}
+
 /// A worker's list of them.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingRoom(RefCell<Slab<Waiting>>);

@@ -248,12 +248,12 @@ async fn obey(
                 }
             }
             Order::Sessions(reply) => {
-                let mut rows = Vec::new();
+                let (mut rows, now) = (Vec::new(), Clock::get().now());
                 worker.waiting.each(|waiting| {
-                    rows.push(SessionView::of_waiting(waiting).report(worker.id));
+                    rows.push(SessionView::of_waiting(waiting).report(worker.id, now));
                 });
                 for row in worker.relay.borrow().rows() {
-                    rows.push(SessionView::of_row(row).report(worker.id));
+                    rows.push(SessionView::of_row(row, now).report(worker.id, now));
                 }
                 let _ = reply.send(rows);
             }

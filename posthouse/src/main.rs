@@ -156,7 +156,7 @@ fn serve(
             Ok(())
         }
     };
-    let end = control.run(bound, ready)?;
+    let end = control.run(bound, report.said().to_owned(), ready)?;
     notifier.stopping();
     Ok(end.exit_code(flags.master != Master::None))
 }

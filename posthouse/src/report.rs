@@ -45,6 +45,7 @@ pub(crate) struct Report {
     only_alerts: bool,
     introduced: bool,
     warned: bool,
+    said: String,
 }
 
 impl std::fmt::Debug for Report {
@@ -70,6 +71,7 @@ impl Report {
             only_alerts: false,
             introduced: false,
             warned: false,
+            said: String::new(),
         }
     }
 
@@ -93,6 +95,11 @@ impl Report {
         self.warned
     }
 
+    /// What there was to say so far, told or kept back (`show startup-logs`).
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
     /// The process cannot go on.
     pub(crate) fn alert(&mut self, text: impl Display) {
         self.say(Level::Alert, text);
@@ -111,6 +118,8 @@ impl Report {
     /// A message of any level.
     pub(crate) fn say(&mut self, level: Level, text: impl Display) {
         self.warned |= level == Level::Warning;
+        let said = line(level, self.pid, text);
+        self.said.push_str(&said);
         if self.quiet || (self.only_alerts && level != Level::Alert) {
             return;
         }
@@ -122,7 +131,7 @@ impl Report {
             let path = format!("path to executable is {}", path.display());
             whole = line(Level::Notice, self.pid, version) + &line(Level::Notice, self.pid, path);
         }
-        whole += &line(level, self.pid, text);
+        whole += &said;
         // Nobody is left to be told when stderr is gone.
         let _ = self.out.write_all(whole.as_bytes());
     }
@@ -194,5 +203,6 @@ mod tests {
         report.warning("one");
         assert!(kept.0.borrow().is_empty());
         assert!(report.warned());
+        assert!(report.said().ends_with(" : one\n"));
     }
 }

@@ -89,6 +89,7 @@ impl Control {
     pub(crate) fn run(
         mut self,
         listening: Listening,
+        startup_logs: String,
         ready: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<End> {
         self.runtime.block_on(async {
@@ -96,6 +97,7 @@ impl Control {
             let program = Program {
                 version: version::FULL,
                 release_date: version::DATE,
+                startup_logs,
             };
             listening
                 .control

@@ -225,6 +225,17 @@ impl Proxy {
         Ok(kill_process(pid, signal)?)
     }
 
+    /// The most memory it ever had resident, in KiB.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn most_memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let words = line.context("no VmHWM")?.trim();
+        Ok(words.trim_end_matches(" kB").parse()?)
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

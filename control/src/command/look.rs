@@ -1,5 +1,5 @@
 //! Commands that tools ask and that have little to tell here: `show servers conn`, `show errors`, `show env`,
-//! `show activity`, `show schema json` and others (MGT 9.3).
+//! `show schema json` and others (MGT 9.3).
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,39 @@ use engine::clock::Clock;
 
 use super::{Answer, Call};
 
-/// What Posthouse has not, and needs no configuration to have none of: peers, resolvers, logs of the start.
-pub(super) fn nothing(_: &mut Call<'_>) -> Answer {
-    Ok(String::new())
+/// `show peers [<section>]`: there are none.
+pub(super) fn peers(call: &mut Call<'_>) -> Answer {
+    match call.arg(0) {
+        Some(word) if word != "dict" && word != "-" => Err("No such peers".into()),
+        _ => Ok(String::new()),
+    }
 }
 
-/// `show errors`: HTTP's; there are none.
-pub(super) fn errors(_: &mut Call<'_>) -> Answer {
+/// `show resolvers [<section>]`: there are none.
+pub(super) fn resolvers(call: &mut Call<'_>) -> Answer {
+    match call.arg(0) {
+        Some(_) => Err("Can't find that resolvers section".into()),
+        None => Ok(String::new()),
+    }
+}
+
+/// `show startup-logs`: what was said before the process served.
+pub(super) fn startup_logs(call: &mut Call<'_>) -> Answer {
+    Ok(format!("{}\n", call.desk.program.startup_logs))
+}
+
+/// `show errors [<proxy>|<iid>]`: HTTP's; there are none.
+pub(super) fn errors(call: &mut Call<'_>) -> Answer {
+    let names_nobody = |word: &str| {
+        let number = word.parse::<i64>().is_ok_and(|id| id != 0);
+        let mut proxies = call.desk.plane.topology().proxies.iter();
+        !number
+            && !["request", "response"].contains(&word)
+            && !proxies.any(|proxy| **proxy.name() == *word)
+    };
+    if call.arg(0).is_some_and(names_nobody) {
+        return Err("No such proxy.".into());
+    }
     let clock = Clock::get();
     let wall = i64::try_from(clock.wall_ms(clock.now())).unwrap_or(0);
     let stamp = jiff::Timestamp::from_millisecond(wall).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -41,23 +67,6 @@ pub(super) fn env(call: &mut Call<'_>) -> Answer {
         return Err("Variable not found".into());
     }
     Ok(out)
-}
-
-/// `show activity`: what is counted of it.
-pub(super) fn activity(call: &mut Call<'_>) -> Answer {
-    let plane = &call.desk.plane;
-    let clock = Clock::get();
-    let now = clock.wall_ms(clock.now());
-    let accepted = plane
-        .process()
-        .connections
-        .load(std::sync::atomic::Ordering::Relaxed);
-    Ok(format!(
-        "thread_id: 1 (1..{})\ndate_now: {}.{:06}\naccepted: {accepted}\n",
-        plane.workers(),
-        now / 1000,
-        now % 1000 * 1000,
-    ))
 }
 
 /// `show servers conn [<backend>]`: connections are not kept for reuse, so most of it is zero.

@@ -149,7 +149,7 @@ pub(super) fn named_by(call: &Call<'_>, at: usize) -> Result<At, String> {
 }
 
 /// `<backend>/<server>`; either may be `#<id>`.
-fn find(topology: &Topology, word: &str) -> Result<At, String> {
+pub(super) fn find(topology: &Topology, word: &str) -> Result<At, String> {
     let (backend, server) = word.split_once('/').ok_or("Require 'backend/server'.")?;
     let found = topology
         .find(backend)

@@ -1,6 +1,7 @@
 //! Commands about sessions: `show sess`, `shutdown session(s)` (MGT 9.3). The workers are asked.
 
-use std::fmt::Write as _;
+mod form;
+
 use std::rc::Rc;
 
 use engine::{Killer, SessionId, SessionReport, Which};
@@ -9,57 +10,138 @@ use super::server::named;
 use super::{Answer, Call, Later};
 use crate::Desk;
 
-/// `show sess [<id>|all]`: a line per session.
+const HELP: &str = "\
+Usage: show sess [<id>|all|help] [<filter>]*
+  <id>           this session, in detail
+  all            every session, in detail
+  older <age>    only those that are older, in seconds unless a unit follows
+  susp           only those that something waits for: bytes their receiver does not take, or a half-closed side
+  frontend <f>   only those of a frontend
+  backend <b>    only those of a backend
+  server <b/s>   only those on a server
+";
+
+const UNKNOWN: &str = "No such session (use 'show sess').";
+
+/// What `show sess` is asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    id: Option<SessionId>,
+    detail: bool,
+    older_ms: Option<u64>,
+    suspicious: bool,
+    frontend: Option<String>,
+    backend: Option<String>,
+    server: Option<String>,
+}
+
+impl Wanted {
+    fn parse(args: &[String]) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        let mut words = args.iter();
+        while let Some(word) = words.next() {
+            let mut value = || {
+                let value = words.next().cloned();
+                value.ok_or_else(|| format!("'{word}' expects an argument."))
+            };
+            match word.as_str() {
+                "all" => wanted.detail = true,
+                "susp" => wanted.suspicious = true,
+                // For URIs, which there are none of.
+                "show-uri" => {}
+                "older" => {
+                    let age = value()?;
+                    let age = config::units::delay(&age, config::units::Unit::Seconds)
+                        .ok_or("Invalid time value.")?;
+                    wanted.older_ms = Some(age.as_millis() as u64);
+                }
+                "frontend" => wanted.frontend = Some(value()?),
+                "backend" => wanted.backend = Some(value()?),
+                "server" => wanted.server = Some(value()?),
+                word => {
+                    let id = parse(word);
+                    wanted.id = Some(id.ok_or_else(|| {
+                        format!("Unsupported option '{word}', try 'help' for more info.")
+                    })?);
+                    wanted.detail = true;
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The names that are asked for must exist.
+    fn check(&self, desk: &Desk) -> Result<(), String> {
+        let topology = desk.plane.topology();
+        let find = |name: &str| topology.find(name);
+        if self
+            .frontend
+            .as_ref()
+            .is_some_and(|name| find(name).is_none_or(|p| p.front.is_none()))
+        {
+            return Err("No such frontend.".into());
+        }
+        if self
+            .backend
+            .as_ref()
+            .is_some_and(|name| find(name).is_none_or(|p| p.back.is_none()))
+        {
+            return Err("No such backend.".into());
+        }
+        self.server
+            .as_ref()
+            .map_or(Ok(()), |name| super::server::find(topology, name).map(drop))
+    }
+
+    fn matches(&self, session: &SessionReport, now: u64) -> bool {
+        let is = |wanted: &Option<String>, name: Option<&str>| {
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| Some(wanted.as_str()) == name)
+        };
+        let back = session
+            .backend
+            .as_ref()
+            .map(|backend| backend.name().to_string());
+        let on = back.as_ref().zip(session.server.as_ref());
+        let on = on.map(|(backend, server)| format!("{backend}/{}", server.name()));
+        self.id.is_none_or(|id| id == session.id)
+            && self
+                .older_ms
+                .is_none_or(|age| now.saturating_sub(session.began) >= age)
+            && (!self.suspicious || form::is_stuck(session))
+            && is(&self.frontend, Some(session.frontend.name()))
+            && is(&self.backend, back.as_deref())
+            && is(&self.server, on.as_deref())
+    }
+}
+
+/// `show sess [<id>|all|help] [<filter>]*`: a line for each, or all there is to know.
 pub(super) fn show(desk: Rc<Desk>, args: Vec<String>) -> Later {
     Box::pin(async move {
-        let only = match args.first().map(String::as_str) {
-            None | Some("all") => None,
-            Some(word) => Some(parse(word).ok_or("No such session (use 'show sess').")?),
-        };
-        let mut sessions = desk.plane.sessions().await;
-        sessions.retain(|session| only.is_none_or(|id| session.id == id));
-        if only.is_some() && sessions.is_empty() {
-            return Err("No such session (use 'show sess').".into());
+        if args.first().is_some_and(|word| word == "help") {
+            return Ok(HELP.into());
         }
+        let wanted = Wanted::parse(&args)?;
+        wanted.check(&desk)?;
+        let sessions = desk.plane.sessions().await;
         let now = desk.plane.now();
         let mut out = String::new();
-        for session in &sessions {
-            line(&mut out, session, now);
+        for session in sessions
+            .iter()
+            .filter(|session| wanted.matches(session, now))
+        {
+            if wanted.detail {
+                form::detail(&mut out, session, now);
+            } else {
+                form::line(&mut out, session, now);
+            }
+        }
+        if out.is_empty() && wanted.id.is_some() {
+            return Err("Session not found.".into());
         }
         Ok(out)
     })
-}
-
-/// Tools read the pointer, `src`, `fe`, `be`, `srv` and `age`; the rest is there for its shape.
-fn line(out: &mut String, session: &SessionReport, now: u64) {
-    let (proto, source) = match session.source {
-        Some(address) if address.is_ipv4() => ("tcpv4", address.to_string()),
-        Some(address) => ("tcpv6", address.to_string()),
-        None => ("unix_stream", "unix:1".into()),
-    };
-    let (bytes_in, bytes_out) = session.bytes.unwrap_or_default();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        out,
-        "0x{:x}: proto={proto} src={source} fe={} be={} srv={} ts=00 epoch=0 age={} calls=0 rate=0 \
-         cpu=0 lat=0 rq[i={bytes_in}] rp[i={bytes_out}] exp=",
-        session.id.0,
-        session.frontend,
-        session.backend.as_deref().unwrap_or("<NONE>"),
-        session.server.as_deref().unwrap_or("<none>"),
-        age(now.saturating_sub(session.began) / 1000),
-    );
-}
-
-/// `2d3h`, `1h5m`, `4m10s`, `7s`: the two largest units.
-fn age(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
-        (0, ..) => format!("{hours}h{}m", minutes % 60),
-        _ => format!("{days}d{}h", hours % 24),
-    }
 }
 
 /// `shutdown session <id>`.
@@ -69,7 +151,7 @@ pub(super) fn shutdown(desk: Rc<Desk>, args: Vec<String>) -> Later {
         let id = id.ok_or("Session pointer expected (use 'show sess').")?;
         let sessions = desk.plane.sessions().await;
         if !sessions.iter().any(|session| session.id == id) {
-            return Err("No such session (use 'show sess').".into());
+            return Err(UNKNOWN.into());
         }
         desk.plane.end_sessions(&Which::One(id), Killer::Operator);
         Ok(String::new())
@@ -93,19 +175,29 @@ fn parse(word: &str) -> Option<SessionId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_have_two_units() {
-        assert_eq!(age(7), "7s");
-        assert_eq!(age(250), "4m10s");
-        assert_eq!(age(3900), "1h5m");
-        assert_eq!(age(183_600), "2d3h");
-    }
+    use crate::line::words;
 
     #[test]
     fn only_pointers_name_sessions() {
         assert_eq!(parse("0x1f"), Some(SessionId(31)));
         assert_eq!(parse("31"), None);
         assert_eq!(parse("0xzz"), None);
+    }
+
+    #[test]
+    fn filters_add_up() {
+        let wanted = |line: &str| Wanted::parse(&words(line));
+        assert_eq!(
+            wanted("all older 2m server be/s1"),
+            Ok(Wanted {
+                detail: true,
+                older_ms: Some(120_000),
+                server: Some("be/s1".into()),
+                ..Wanted::default()
+            })
+        );
+        assert!(wanted("0x10").is_ok_and(|wanted| wanted.detail));
+        assert_eq!(wanted("older"), Err("'older' expects an argument.".into()));
+        assert!(wanted("nope").is_err_and(|error| error.contains("'nope'")));
     }
 }

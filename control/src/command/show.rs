@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use config::model::Level;
 
+use super::caller::level_name;
 use super::{Answer, Call};
 use crate::info::Form;
 use crate::stat::Selection;
@@ -17,9 +18,9 @@ pub(super) fn backend(call: &mut Call<'_>) -> Answer {
     Ok(format!("# name\n{lines}"))
 }
 
-/// `show cli level`.
-pub(super) fn cli_level(call: &mut Call<'_>) -> Answer {
-    Ok(format!("{}\n", level_name(call.caller.level)))
+/// `show version`.
+pub(super) fn version(call: &mut Call<'_>) -> Answer {
+    Ok(format!("{}\n", call.desk.program.version))
 }
 
 /// `show cli sockets`.
@@ -32,27 +33,18 @@ pub(super) fn cli_sockets(call: &mut Call<'_>) -> Answer {
     Ok(out)
 }
 
-fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::User => "user",
-        Level::Operator => "operator",
-        Level::Admin => "admin",
-    }
-}
-
-/// `show info [typed|json]`.
+/// `show info [typed|json] [desc] [float]`; HAProxy overlooks other words.
 pub(super) fn info(call: &mut Call<'_>) -> Answer {
     let mut form = Form::Plain;
+    let said = |word: &str| call.args.iter().any(|arg| arg == word);
     for word in call.args {
         match word.as_str() {
             "typed" => form = Form::Typed,
             "json" => form = Form::Json,
-            // Whole numbers are as exact as what is counted.
-            "float" => {}
-            other => return Err(not_yet("show info", other)),
+            _ => {}
         }
     }
-    Ok(info::text(call.desk, form))
+    Ok(info::text(call.desk, form, said("desc"), said("float")))
 }
 
 /// `show servers state [<backend>]`.
@@ -71,8 +63,19 @@ pub(super) fn servers_state(call: &mut Call<'_>) -> Answer {
     Ok(state::text(plane, only))
 }
 
-/// `show stat [typed|json] [no-maint|up] [<iid>|<proxy> <type> <sid>]`, in any order.
+/// `show stat [domain proxy] [<iid>|<proxy> <type> <sid>] [typed|json] [desc] [no-maint|up]`. As in HAProxy what is
+/// no word of these is overlooked, unless three of them name objects.
 pub(super) fn stat(call: &mut Call<'_>) -> Answer {
+    let mut args = call.args.iter().map(String::as_str).peekable();
+    if args.next_if_eq(&"domain").is_some() {
+        match args.next() {
+            Some("proxy") => {}
+            // There is no resolver, and so no counter of one.
+            Some("resolvers") => return Ok(stat::RESOLVERS.into()),
+            _ => return Err("Invalid statistics domain.".into()),
+        }
+    }
+    let words: Vec<_> = args.collect();
     let mut selection = Selection {
         proxy: None,
         kinds: -1,
@@ -80,33 +83,26 @@ pub(super) fn stat(call: &mut Call<'_>) -> Answer {
         no_maint: false,
         up: false,
     };
-    let mut write: fn(&[stat::Row]) -> String = stat::csv;
-    let mut args = call.args.iter().map(String::as_str);
-    while let Some(word) = args.next() {
-        match word {
-            "no-maint" => selection.no_maint = true,
-            "up" => selection.up = true,
-            "typed" => write = stat::typed,
-            "json" => write = stat::json,
-            "domain" if args.next() == Some("proxy") => {}
-            "desc" | "domain" => return Err(not_yet("show stat", word)),
-            proxy => {
-                let mut number = || args.next().and_then(|word| word.parse().ok());
-                let (Some(kinds), Some(server)) = (number(), number()) else {
-                    return Err("Require <proxy> <type> <sid>.".into());
-                };
-                selection = Selection {
-                    proxy: Some(proxy),
-                    kinds,
-                    server,
-                    ..selection
-                };
-            }
+    let known = |word: &&str| ["desc", "json", "no-maint", "typed", "up"].contains(word);
+    let options = match words[..] {
+        [proxy, kinds, server, ..] if !known(&proxy) => {
+            let number = |word: &str| word.parse().unwrap_or(0);
+            selection.proxy = Some(proxy);
+            (selection.kinds, selection.server) = (number(kinds), number(server));
+            &words[3..]
         }
-    }
+        _ => &words[..],
+    };
+    let said = |word: &str| options.contains(&word);
+    (selection.no_maint, selection.up) = (said("no-maint"), said("up"));
+    let desc = said("desc");
     let legends = call.caller.level >= Level::Operator;
     let rows = stat::rows(&call.desk.plane, &selection, legends).ok_or("No such proxy.")?;
-    Ok(write(&rows))
+    Ok(match () {
+        () if said("json") => stat::json(&rows),
+        () if said("typed") => stat::typed(&rows, desc),
+        () => stat::csv(&rows),
+    })
 }
 
 /// `clear counters`: the maxima, with `all` the totals too.
@@ -125,9 +121,4 @@ pub(super) fn clear_counters(call: &mut Call<'_>) -> Answer {
             "'clear counters' takes 'all' or nothing, not '{word}'."
         )),
     }
-}
-
-/// HAProxy has it, Posthouse has not.
-fn not_yet(command: &str, word: &str) -> String {
-    format!("'{command} {word}' is not supported by Posthouse yet.")
 }

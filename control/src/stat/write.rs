@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::fields::{FIELDS, Field};
 use super::{Kind, Row, Value};
+use crate::describe;
 use crate::typed::{self, Tag};
 
 /// Header first, every line ends with a comma.
@@ -30,8 +31,13 @@ pub(crate) fn csv(rows: &[Row]) -> String {
     out
 }
 
-/// `S.<iid>.<sid>.<column>.<name>.<process>:<tags>:<type>:<value>`; an empty line after each row.
-pub(crate) fn typed(rows: &[Row]) -> String {
+/// `show stat domain resolvers`: its header, and no row.
+pub(crate) const RESOLVERS: &str = "# id,pid,sent,send_error,valid,update,cname,cname_error,any_err,nx,timeout,refused,\
+    other,invalid,too_big,truncated,outdated,\n";
+
+/// `S.<iid>.<sid>.<column>.<name>.<process>:<tags>:<type>:<value>`; an empty line after each row. With `desc` a line
+/// ends with what the column is.
+pub(crate) fn typed(rows: &[Row], desc: bool) -> String {
     let mut out = String::new();
     for row in rows {
         let letter = match row.kind {
@@ -42,12 +48,13 @@ pub(crate) fn typed(rows: &[Row]) -> String {
         for (column, field, value) in told(row) {
             let _ = writeln!(
                 out,
-                "{letter}.{}.{}.{column}.{}.1:{}:{}",
+                "{letter}.{}.{}.{column}.{}.1:{}:{}{}",
                 row.proxy,
                 row.id,
                 field.name,
                 tag(row, field).text(),
                 plain(value),
+                describe::suffix(desc, field.name),
             );
         }
         out.push('\n');

@@ -51,6 +51,14 @@ pub(super) struct Pending {
     pub(super) pipe: Option<Pipe>,
 }
 
+impl Pending {
+    /// Bytes that wait.
+    pub(super) fn left(&self) -> u64 {
+        let piped = self.pipe.as_ref().map_or(0, |pipe| pipe.filled);
+        (self.bytes.len() - self.sent + piped) as u64
+    }
+}
+
 impl End {
     pub(super) fn new(socket: OwnedFd, pending: Vec<u8>, now: u32) -> Self {
         let pending = (!pending.is_empty()).then(|| {

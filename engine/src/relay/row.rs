@@ -1,6 +1,6 @@
 //! A row: one relayed session.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
@@ -10,6 +10,7 @@ use super::pipe::PipePool;
 use super::pump::{self, Flow, Tools};
 use crate::clock::Millis;
 use crate::end::Ending;
+use crate::order::SessionLeg;
 use crate::session::Session;
 
 /// The two sides of a session.
@@ -85,9 +86,21 @@ impl Row {
         &self.session
     }
 
-    /// Bytes so far: from the client, from the server.
-    pub(crate) fn bytes(&self) -> (u64, u64) {
-        (self.ends[0].moved, self.ends[1].moved)
+    /// Its sides, for `show sess`.
+    pub(crate) fn legs(&self, now: Millis) -> [SessionLeg; 2] {
+        [Side::Client, Side::Server].map(|side| {
+            let end = &self.ends[side as usize];
+            let idle = Millis::from((now as u32).wrapping_sub(end.last));
+            let limit = self.limit(side).filter(|_| self.is_awaited(side));
+            SessionLeg {
+                fd: end.socket.as_raw_fd(),
+                moved: end.moved,
+                pending: end.pending.as_ref().map_or(0, |pending| pending.left()),
+                eof: end.eof,
+                idle,
+                left: limit.map(|limit| (limit.as_millis() as Millis).saturating_sub(idle)),
+            }
+        })
     }
 
     /// The session with its byte counts; the sockets close.
@@ -151,9 +164,8 @@ impl Row {
     /// from it, or wait to be taken by it, and nothing moved for its time.
     pub(super) fn late(&self, now: u32) -> Option<Ending> {
         let overdue = |side: Side| {
-            let (end, other) = (&self.ends[side as usize], &self.ends[side.other() as usize]);
-            let waited_for = end.pending.is_some() || (!end.eof && other.pending.is_none());
-            let limit = self.limit(side).filter(|_| waited_for)?;
+            let end = &self.ends[side as usize];
+            let limit = self.limit(side).filter(|_| self.is_awaited(side))?;
             let idle = Duration::from_millis(u64::from(now.wrapping_sub(end.last)));
             idle.checked_sub(limit)
         };
@@ -163,6 +175,12 @@ impl Row {
             (Some(_), _) => Some(Ending::late(Side::Client)),
             (None, Some(_)) => Some(Ending::late(Side::Server)),
         }
+    }
+
+    /// Bytes are expected from that side, or wait to be taken by it.
+    fn is_awaited(&self, side: Side) -> bool {
+        let (end, other) = (&self.ends[side as usize], &self.ends[side.other() as usize]);
+        end.pending.is_some() || (!end.eof && other.pending.is_none())
     }
 
     fn limit(&self, side: Side) -> Option<Duration> {

@@ -57,28 +57,24 @@ pub enum Filter {
     All,
     /// The one with that key.
     Key(Key),
+    /// The one that a dump shows with that pointer.
+    Pointer(u64),
     /// Those whose data satisfy all of these.
     Data(Vec<(String, Operator, u64)>),
 }
 
 impl Filter {
-    /// Whether the table has what the filter asks for.
-    ///
-    /// # Errors
-    /// It does not store one of the types.
-    pub fn check(&self, spec: &StickTable) -> Result<(), StoreError> {
-        match self {
-            Self::All | Self::Key(_) => Ok(()),
-            Self::Data(rules) => rules
-                .iter()
-                .try_for_each(|(name, ..)| position(spec, name).map(drop)),
-        }
-    }
-
-    pub(super) fn matches(&self, spec: &StickTable, key: &Key, entry: &Entry, now: u64) -> bool {
+    pub(super) fn matches(
+        &self,
+        spec: &StickTable,
+        shard: usize,
+        (key, entry): (&Key, &Entry),
+        now: u64,
+    ) -> bool {
         match self {
             Self::All => true,
             Self::Key(wanted) => wanted == key,
+            Self::Pointer(wanted) => *wanted == pointer(shard, entry),
             Self::Data(rules) => rules.iter().all(|(name, operator, value)| {
                 entry
                     .number(spec, name, now)
@@ -88,7 +84,20 @@ impl Filter {
     }
 }
 
+/// Tools expect something like an address.
+fn pointer(shard: usize, entry: &Entry) -> u64 {
+    0x7f00_0000_0000 | (shard as u64) << 32 | entry.serial << 6
+}
+
 impl Table {
+    /// Whether it stores that type.
+    ///
+    /// # Errors
+    /// It does not, or nobody knows the type.
+    pub fn stores(&self, name: &str) -> Result<(), StoreError> {
+        position(&self.spec, name).map(drop)
+    }
+
     /// `# table: be, type: ip, size:10240, used:1`
     pub fn header(&self, name: &str, now: u64) -> String {
         format!(
@@ -119,17 +128,17 @@ impl Table {
             let meant = shard
                 .entries
                 .iter()
-                .filter(|(key, entry)| filter.matches(&self.spec, key, entry, now));
+                .filter(|found| filter.matches(&self.spec, number, *found, now));
             for (key, entry) in meant {
-                // Tools expect something like an address.
-                let pointer = 0x7f00_0000_0000_u64 | (number as u64) << 32 | entry.serial << 6;
+                let pointer = pointer(number, entry);
                 let left = self
                     .expire
                     .map_or(0, |expire| (entry.touched + expire).saturating_sub(now));
                 let in_use = entry.in_use;
                 let _ = write!(
                     out,
-                    "0x{pointer:x}: key={key} use={in_use} exp={left} shard=0"
+                    "0x{pointer:x}: key={} use={in_use} exp={left} shard=0",
+                    escaped(key)
                 );
                 entry.write(&self.spec, now, &mut out);
                 out.push('\n');
@@ -137,4 +146,19 @@ impl Table {
         }
         out
     }
+}
+
+/// A key as dumps show it: what would end the word, or break the line, is escaped.
+fn escaped(key: &Key) -> String {
+    let text = key.to_string();
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' ' | b'=' | b'\\' => out.extend(['\\', char::from(byte)]),
+            0x21..0x7f => out.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            _ => drop(write!(out, "\\x{byte:02x}")),
+        }
+    }
+    out
 }
