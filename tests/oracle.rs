@@ -35,6 +35,7 @@ const WANTED: &[&str] = &[
     "patient-checks",
     "check-proxy-header",
     "log-tail",
+    "failover-lines",
     "own-keywords",
     "own-columns",
     "mail-advice",

@@ -10,6 +10,7 @@
 pub mod answer;
 mod command;
 mod describe;
+pub mod event;
 mod http;
 mod info;
 pub mod line;

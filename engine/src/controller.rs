@@ -1,7 +1,7 @@
 //! The one writer of server states.
 //!
 //! Checks, operators and live traffic tell it what they saw or want; [`Health`] says what that changes;
-//! and the controller lets the change be seen: a new selector for workers, log lines, sessions to end. It
+//! and the controller lets the change be seen: a new selector for workers, events, sessions to end. It
 //! lives on the control thread and is never borrowed across an await.
 
 mod tell;
@@ -15,13 +15,15 @@ use wire::check::Outcome;
 
 use crate::balance::{Candidate, Selector};
 use crate::clock::{Clock, Millis};
+use crate::event::Bus;
 use crate::health::{Admin, Change, Claim, Health, OpState, Sight, WeightError};
-use crate::log::LogSink;
 use crate::order::{Killer, Which};
 use crate::plane::is_dynamic;
 use crate::schedule;
 use crate::server::Standing;
 use crate::topology::Topology;
+
+use self::tell::Before;
 
 /// Names a server: index of its proxy, index in it.
 pub type At = (usize, usize);
@@ -60,8 +62,8 @@ impl BackendState {
         self.down_before + current
     }
 
-    /// Takes the usable servers in; tells whether the last one has just gone.
-    fn update(&mut self, candidates: &[Candidate], now: Millis) -> bool {
+    /// Takes the usable servers in; tells whether it has just gone up or down.
+    fn update(&mut self, candidates: &[Candidate], now: Millis) -> Option<Turn> {
         let was_up = self.up;
         let usable = |backup: bool| {
             let counted = |c: &&Candidate| c.usable && c.weight > 0 && c.backup == backup;
@@ -71,16 +73,34 @@ impl BackendState {
         self.backup = usable(true);
         self.up = self.active + self.backup > 0;
         if was_up == self.up {
-            return false;
+            return None;
         }
-        if self.up {
-            self.down_before += now.saturating_sub(self.last_change);
-        } else {
-            self.down_transitions += 1;
-        }
+        let lasted = now.saturating_sub(self.last_change);
+        let without = if self.up { lasted } else { 0 };
+        self.down_before += without;
+        self.down_transitions += u64::from(was_up);
         self.last_change = now;
-        was_up
+        Some(Turn {
+            up: self.up,
+            without,
+        })
     }
+}
+
+/// A backend has gone up or down.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    up: bool,
+    /// Milliseconds it was down.
+    without: Millis,
+}
+
+/// What a new selector meant for the backend.
+#[derive(Debug, Default)]
+struct Published {
+    turn: Option<Turn>,
+    /// New sessions go to others: by place in the backend, those of before and those of now.
+    failover: Option<(Vec<usize>, Vec<usize>)>,
 }
 
 /// A server's state and the way to its check task.
@@ -94,15 +114,17 @@ struct Unit {
 #[derive(Debug)]
 pub struct Controller {
     topology: Arc<Topology>,
-    log: LogSink,
+    bus: Rc<Bus>,
     units: Vec<Vec<Unit>>,
     backends: Vec<BackendState>,
+    /// Who had the new sessions of each backend last, while anybody had.
+    served: Vec<Vec<usize>>,
     endings: Vec<(Which, Killer)>,
     wake: Rc<Notify>,
 }
 
 impl Controller {
-    pub(crate) fn new(topology: &Arc<Topology>, log: LogSink) -> Self {
+    pub(crate) fn new(topology: &Arc<Topology>, bus: Rc<Bus>) -> Self {
         let now = Clock::get().now();
         let units = topology
             .proxies
@@ -121,7 +143,7 @@ impl Controller {
             .collect();
         let mut controller = Self {
             topology: Arc::clone(topology),
-            log,
+            bus,
             units,
             backends: vec![
                 BackendState {
@@ -130,6 +152,7 @@ impl Controller {
                 };
                 topology.proxies.len()
             ],
+            served: vec![Vec::new(); topology.proxies.len()],
             endings: Vec::new(),
             wake: Rc::new(Notify::new()),
         };
@@ -284,27 +307,31 @@ impl Controller {
     fn change(&mut self, at: At, input: impl FnOnce(&mut Health, Millis) -> Vec<Change>) {
         let now = Clock::get().now();
         let Some(unit) = self.unit(at) else { return };
+        let before = Before::of(&unit.health);
         let changes = input(&mut unit.health, now);
         if changes.is_empty() {
             return;
         }
         let silent = |change: &Change| matches!(change, Change::Checked(_) | Change::CheckNow);
-        let last_gone = !changes.iter().all(silent) && self.publish(at.0, now);
-        for change in &changes {
-            let requeued = self.follow_up(at, change);
-            self.tell(at, change, requeued, now);
+        let published = if changes.iter().all(silent) {
+            Published::default()
+        } else {
+            self.publish(at.0, now)
+        };
+        for change in changes {
+            let requeued = self.follow_up(at, &change);
+            self.tell(at, before, change, requeued);
         }
-        if last_gone {
-            self.tell_no_server(at.0, now);
-        }
+        self.tell_side(at, before, now);
+        self.tell_backend(at.0, published);
     }
 
-    /// Lets workers see a backend's servers as they are now. True: the last usable one has just gone.
-    fn publish(&mut self, proxy: usize, now: Millis) -> bool {
+    /// Lets workers see a backend's servers as they are now.
+    fn publish(&mut self, proxy: usize, now: Millis) -> Published {
         let topology = Arc::clone(&self.topology);
         let proxy_ref = &topology.proxies[proxy];
         let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else {
-            return false;
+            return Published::default();
         };
         let mut candidates: Vec<_> = self.units[proxy]
             .iter()
@@ -336,8 +363,13 @@ impl Controller {
             .iter()
             .map(|server| selector.serves_any(server.index))
             .collect();
-        let last_gone = self.backends[proxy].update(&candidates, now);
+        let turn = self.backends[proxy].update(&candidates, now);
         back.selector.store(Arc::new(selector));
+        let serving = eligible
+            .iter()
+            .enumerate()
+            .filter(|(_, eligible)| **eligible);
+        let failover = self.serve(proxy, serving.map(|(server, _)| server).collect());
         for (server, eligible) in eligible.into_iter().enumerate() {
             let warmth = self.units[proxy][server]
                 .health
@@ -345,10 +377,21 @@ impl Controller {
                 .unwrap_or(100);
             back.queue.adjust(server, eligible, warmth);
         }
-        if last_gone {
+        if turn.is_some_and(|turn| !turn.up) {
             back.queue.requeue_all();
         }
-        last_gone
+        Published { turn, failover }
+    }
+
+    /// Notes who has a backend's new sessions from now on. Some: none of them had before.
+    fn serve(&mut self, proxy: usize, now: Vec<usize>) -> Option<(Vec<usize>, Vec<usize>)> {
+        if now.is_empty() {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.served[proxy], now);
+        let now = &self.served[proxy];
+        let others = !before.is_empty() && !now.iter().any(|server| before.contains(server));
+        others.then(|| (before, now.clone()))
     }
 
     /// What a change means for sessions; returns how many were sent to wait elsewhere.

@@ -64,6 +64,21 @@ pub enum OpState {
     Stopping = 3,
 }
 
+/// A server's state in a word, as people say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerState {
+    /// Serves, if its weight is not 0.
+    Up,
+    /// Does not.
+    Down,
+    /// No new sessions but those a stick entry sends: a check said so.
+    Nolb,
+    /// The same: an operator said so.
+    Drain,
+    /// In maintenance.
+    Maint,
+}
+
 /// What an operator asks (`set server <b>/<s> state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admin {

@@ -12,6 +12,7 @@ mod connect;
 pub mod controller;
 pub mod counters;
 mod end;
+pub mod event;
 pub mod frontend;
 pub mod health;
 pub mod histogram;

@@ -6,6 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -74,6 +75,7 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
                 // The client has gone while it waited.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 Err(_) => {
+                    worker.process.not_accepted.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(BACK_OFF).await;
                     break;
                 }
@@ -96,10 +98,7 @@ fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Opti
     };
     let now = Clock::get().now();
     worker.process.sessions.enter();
-    worker
-        .process
-        .connections
-        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    worker.process.connections.fetch_add(1, Ordering::Relaxed);
     worker.process.connection_rate.count(now);
     front.sessions.enter();
     front.totals.at(worker.id).connections.add(1);

@@ -17,6 +17,7 @@ use crate::backend::Backend;
 use crate::check::{self, Subject};
 use crate::clock::{Clock, Millis};
 use crate::controller::{Controller, Evidence};
+use crate::event::{Bus, Kind, ProcessState, ProxyState, Troubles};
 use crate::frontend::Frontend;
 use crate::listener::Listener;
 use crate::listener::open::{self, BindError};
@@ -76,7 +77,8 @@ impl Bound {
         let log = LogSink::start(self.options.quiet)?;
         let (evidence, reports) = unbounded_channel();
         let heartbeat = heartbeat(&self.topology.model);
-        let controller = Controller::new(&self.topology, log.clone());
+        let bus = Bus::new(&self.topology, log.clone());
+        let controller = Controller::new(&self.topology, Rc::clone(&bus));
         let mut workers = Vec::new();
         for (id, listeners) in self.listeners.into_iter().enumerate() {
             workers.push(worker::start(Setup {
@@ -95,7 +97,9 @@ impl Bound {
             controller: Rc::new(RefCell::new(controller)),
             workers: RefCell::new(workers),
             log,
+            bus,
         });
+        plane.tell_process(ProcessState::Started);
         plane.run_checks();
         plane.run_ramps();
         tokio::task::spawn_local(Rc::clone(&plane).listen_to_traffic(reports));
@@ -115,6 +119,7 @@ pub struct Plane {
     controller: Rc<RefCell<Controller>>,
     workers: RefCell<Vec<Handle>>,
     log: LogSink,
+    bus: Rc<Bus>,
 }
 
 impl Plane {
@@ -126,6 +131,11 @@ impl Plane {
     /// The process's counters.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// What happens.
+    pub fn events(&self) -> &Rc<Bus> {
+        &self.bus
     }
 
     /// The one writer of server states. Never hold the borrow across an await.
@@ -200,9 +210,12 @@ impl Plane {
             return false;
         };
         front.pause(paused);
-        let word = if paused { "Paused" } else { "Resumed" };
-        let text = format!("{word} frontend {}.", proxy.name());
-        self.announce(proxy.index, Level::Warning, text);
+        let state = if paused {
+            ProxyState::Paused
+        } else {
+            ProxyState::Resumed
+        };
+        self.bus.publish(Some(proxy.index), Kind::Proxy(state));
         true
     }
 
@@ -212,7 +225,7 @@ impl Plane {
             return false;
         }
         self.order(|| Order::StopListening(Some(proxy.index)));
-        self.announce_stop(proxy);
+        self.tell_stopped(proxy);
         true
     }
 
@@ -251,12 +264,17 @@ impl Plane {
     pub fn stop_listening(&self) {
         self.process.stop();
         self.order(|| Order::StopListening(None));
+        self.tell_process(ProcessState::Stopping);
         for proxy in &self.topology.proxies {
-            self.announce_stop(proxy);
+            self.tell_stopped(proxy);
         }
     }
 
-    fn announce_stop(&self, proxy: &Proxy) {
+    fn tell_process(&self, state: ProcessState) {
+        self.bus.publish(None, Kind::Process(state));
+    }
+
+    fn tell_stopped(&self, proxy: &Proxy) {
         let front = proxy
             .front
             .as_ref()
@@ -265,11 +283,8 @@ impl Plane {
             .back
             .as_ref()
             .map_or(0, |back| back.totals.ever(|t| &t.sessions));
-        let text = format!(
-            "Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).",
-            proxy.name()
-        );
-        self.announce(proxy.index, Level::Warning, text);
+        let stopped = ProxyState::Stopped { front, back };
+        self.bus.publish(Some(proxy.index), Kind::Proxy(stopped));
     }
 
     /// Waits, after [`Self::stop_listening`], until the last session has ended.
@@ -287,19 +302,6 @@ impl Plane {
             }
         }
         self.log.flush(LAST_WORDS);
-    }
-
-    /// Writes a line to a proxy's logs and to standard error.
-    fn announce(&self, proxy: usize, level: Level, text: String) {
-        let logger = Arc::clone(&self.topology.proxies[proxy].logger);
-        let at = Clock::get().now();
-        self.log.send(vec![Line {
-            route: Route::Proxy(logger),
-            level,
-            at,
-            text: text.clone(),
-        }]);
-        self.console(level, text);
     }
 
     /// Writes a line to standard error.
@@ -362,7 +364,9 @@ impl Plane {
     /// What the controller does by the clock: slow starts, silences, reserves; and endings decided by checks.
     async fn beat(self: Rc<Self>) {
         let wake = self.controller.borrow().wake_of_clock();
+        let mut troubles = Troubles::default();
         loop {
+            troubles.look(&self.bus, self.log.dropped(), &self.process);
             let due = self.controller.borrow().next_deadline();
             let left = due.map_or(1_000, |due| {
                 due.saturating_sub(Clock::get().now()).min(1_000)

@@ -24,6 +24,8 @@ pub struct Process {
     pub bytes_out: AtomicU64,
     /// How often the limit was reached (`MaxconnReached`).
     pub maxconn_reached: AtomicU64,
+    /// Times a connection could not be accepted: no descriptors, or no memory.
+    pub(crate) not_accepted: AtomicU64,
     /// `maxconnrate`, `set rate-limit connections global`: connections per second; 0 is no limit.
     pub connection_limit: AtomicU32,
     /// `maxsessrate`, `set rate-limit sessions global`: sessions per second; 0 is no limit.
@@ -44,6 +46,7 @@ impl Process {
             session_rate: Speed::default(),
             bytes_out: AtomicU64::new(0),
             maxconn_reached: AtomicU64::new(0),
+            not_accepted: AtomicU64::new(0),
             connection_limit: AtomicU32::new(global.maxconnrate.unwrap_or(0)),
             session_limit: AtomicU32::new(global.maxsessrate.unwrap_or(0)),
             maxconn: AtomicU32::new(maxconn),

@@ -1,117 +1,143 @@
-//! What the controller says of a change: to the backend's log and to standard error.
+//! What the controller tells the bus of a change.
 
 use std::sync::Arc;
 
-use super::{At, Controller};
-use crate::clock::{Clock, Millis};
-use crate::health::Change;
-use crate::health::lines::{self, Severity};
-use crate::log::{Level, Line, Route};
-use crate::topology::Proxy;
+use super::{At, Controller, Published};
+use crate::clock::Millis;
+use crate::event::{Kind, Named, Spared};
+use crate::health::lines::Standing;
+use crate::health::{Change, Health, ServerState};
+
+/// What of a server's state is compared before and after.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    state: ServerState,
+    weight: u32,
+    spared: bool,
+}
+
+impl Before {
+    pub(super) fn of(health: &Health) -> Self {
+        Self {
+            state: health.state(),
+            weight: health.uweight(),
+            spared: is_spared(health),
+        }
+    }
+}
+
+/// In reserve, and would serve otherwise.
+fn is_spared(health: &Health) -> bool {
+    health.in_reserve() && health.is_usable()
+}
 
 impl Controller {
-    /// Writes what a change is worth saying, to the backend's log and to standard error.
-    pub(super) fn tell(&self, (proxy, server): At, change: &Change, requeued: u32, now: Millis) {
-        let proxy_ref = &self.topology.proxies[proxy];
-        let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else {
+    /// Tells one change of a server. `requeued`: waiting sessions it sent elsewhere.
+    pub(super) fn tell(&self, at: At, before: Before, change: Change, requeued: u32) {
+        let proxy = &self.topology.proxies[at.0];
+        let (Some(health), Some(back), Some(conf)) =
+            (self.health(at), &proxy.back, &proxy.conf().back)
+        else {
             return;
         };
-        let server = &back.servers[server];
-        let state = self.backends[proxy];
-        let subject = lines::Subject {
-            proxy: proxy_ref.name(),
-            server: server.name(),
-            backup: server.conf.backup,
-            log_health_checks: conf.log_health_checks,
+        let now = health.state();
+        let (from, to) = match change {
+            Change::Weight | Change::CheckNow => return,
+            Change::Checked(_) if !conf.log_health_checks => return,
+            Change::Checked(_) => (before.state, before.state),
+            Change::StillDrained => (now, now),
+            _ => (before.state, now),
         };
-        let standing = lines::Standing {
-            actives: state.active as usize,
-            backups: state.backup as usize,
-            sessions: server.sessions.get(),
-            requeued,
-            queued: back.queue.depth(server.index).now,
+        let server = &back.servers[at.1];
+        let state = self.backends[at.0];
+        let kind = Kind::Server {
+            server: self.named(at),
+            from,
+            to,
+            change,
+            standing: Standing {
+                actives: state.active as usize,
+                backups: state.backup as usize,
+                sessions: server.sessions.get(),
+                requeued,
+                queued: back.queue.depth(server.index).now,
+            },
         };
-        if let Some(line) = lines::line(subject, change, standing) {
-            self.say(proxy_ref, line.severity.into(), line.text, now);
+        self.bus.publish(Some(at.0), kind);
+    }
+
+    /// Tells what the changes were not named for: weight and reserve.
+    pub(super) fn tell_side(&self, at: At, before: Before, now: Millis) {
+        let Some(health) = self.health(at) else {
+            return;
+        };
+        let server = || self.named(at);
+        if health.uweight() != before.weight {
+            let kind = Kind::Weight {
+                server: server(),
+                from: before.weight,
+                to: health.uweight(),
+            };
+            self.bus.publish(Some(at.0), kind);
         }
-        if matches!(change, Change::WentUp { .. }) {
-            self.tell_reserve(proxy_ref, (proxy, server.index), now);
+        let spared = is_spared(health);
+        // Who goes DOWN has left its reserve as well, and that is said by its state.
+        if spared != before.spared && (spared || health.state() == before.state) {
+            let kind = Kind::Reserve {
+                server: server(),
+                why: spared.then(|| why_spared(health, now)),
+            };
+            self.bus.publish(Some(at.0), kind);
         }
     }
 
-    /// `option failback`: it is UP, and why it has no sessions.
-    fn tell_reserve(&self, proxy: &Proxy, at: At, now: Millis) {
-        let (Some(health), Some(back)) = (self.health(at), &proxy.back) else {
-            return;
-        };
-        let name = format!("{}/{}", proxy.name(), back.servers[at.1].name());
-        let until = match health.reserve_ends() {
-            _ if health.awaits_operator() => {
-                format!("'set server {name} state ready' lets it serve")
-            }
-            Some(end) => format!("it serves in {}s", end.saturating_sub(now).div_ceil(1000)),
-            None => return,
-        };
-        let text = format!("Server {name} is kept in reserve (option failback); {until}.");
-        self.say(proxy, Level::Notice, text, now);
+    /// Tells what a change meant for the backend.
+    pub(super) fn tell_backend(&self, proxy: usize, published: Published) {
+        let publish = |kind| self.bus.publish(Some(proxy), kind);
+        if let Some(turn) = published.turn {
+            publish(Kind::Backend {
+                up: turn.up,
+                without: turn.without,
+            });
+        }
+        if let Some((from, to)) = published.failover {
+            let named = |servers: Vec<usize>| {
+                let names = servers
+                    .into_iter()
+                    .map(|server| self.named((proxy, server)));
+                names.collect()
+            };
+            publish(Kind::Failover {
+                from: named(from),
+                to: named(to),
+            });
+        }
     }
 
     /// A server's address was changed.
     pub fn tell_moved(&self, at: At, what: &str) {
-        let proxy = &self.topology.proxies[at.0];
-        let Some(back) = &proxy.back else { return };
-        let name = back.servers[at.1].name();
-        let text = format!(
-            "{}/{name} changed: {what} by stats socket command.",
-            proxy.name()
-        );
-        self.say(proxy, Level::Warning, text, Clock::get().now());
+        let kind = Kind::Address {
+            server: self.named(at),
+            what: what.to_owned(),
+        };
+        self.bus.publish(Some(at.0), kind);
     }
 
-    pub(super) fn tell_no_server(&self, proxy: usize, now: Millis) {
-        let proxy = &self.topology.proxies[proxy];
-        let listen = proxy.front.is_some();
-        let line = lines::no_server(proxy.name(), listen);
-        self.log_line(proxy, line.severity.into(), line.text, now);
-        let kind = if listen { "proxy" } else { "backend" };
-        let text = format!("{kind} '{}' has no server available!", proxy.name());
-        self.console(Level::Emerg, text, now);
-    }
-
-    fn say(&self, proxy: &Proxy, level: Level, text: String, now: Millis) {
-        self.log_line(proxy, level, text.clone(), now);
-        // Standard error knows alerts, warnings and notices; what is said of a server is a warning.
-        self.console(Level::Warning, text, now);
-    }
-
-    fn log_line(&self, proxy: &Proxy, level: Level, text: String, at: Millis) {
-        if proxy.logger.is_on() {
-            let route = Route::Proxy(Arc::clone(&proxy.logger));
-            self.log.send(vec![Line {
-                route,
-                level,
-                at,
-                text,
-            }]);
+    fn named(&self, (proxy, server): At) -> Named {
+        let back = self.topology.proxies[proxy].back.as_ref();
+        let server = back.and_then(|back| back.servers.get(server));
+        Named {
+            name: server.map_or_else(|| "?".into(), |server| Arc::clone(server.name())),
+            backup: server.is_some_and(|server| server.conf.backup),
         }
-    }
-
-    fn console(&self, level: Level, text: String, at: Millis) {
-        self.log.send(vec![Line {
-            route: Route::Console,
-            level,
-            at,
-            text,
-        }]);
     }
 }
 
-impl From<Severity> for Level {
-    fn from(severity: Severity) -> Self {
-        match severity {
-            Severity::Emerg => Self::Emerg,
-            Severity::Alert => Self::Alert,
-            Severity::Notice => Self::Notice,
-        }
+fn why_spared(health: &Health, now: Millis) -> Spared {
+    let left = |end: u64| end.saturating_sub(now);
+    match (health.rests_until(), health.reserve_ends()) {
+        (Some(end), _) => Spared::Silence(left(end)),
+        (None, Some(end)) => Spared::Failback(left(end)),
+        (None, None) => Spared::Operator,
     }
 }

@@ -80,8 +80,8 @@ impl Health {
             .min()
     }
 
-    /// Whether it waits for an operator's word (`option failback manual`).
-    pub fn awaits_operator(&self) -> bool {
-        self.reserve.returning == Some(u64::MAX)
+    /// Until when it rests because a session found it silent.
+    pub fn rests_until(&self) -> Option<u64> {
+        self.reserve.resting
     }
 }

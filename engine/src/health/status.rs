@@ -2,9 +2,33 @@
 
 use wire::check::{Status, Verdict};
 
-use super::{AdminBits, Health, OpState, Report};
+use super::{AdminBits, Health, OpState, Report, ServerState};
+
+impl ServerState {
+    /// As `show stat` says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "UP",
+            Self::Down => "DOWN",
+            Self::Nolb => "NOLB",
+            Self::Drain => "DRAIN",
+            Self::Maint => "MAINT",
+        }
+    }
+}
 
 impl Health {
+    /// In a word.
+    pub fn state(&self) -> ServerState {
+        match self.op {
+            _ if self.in_maint() => ServerState::Maint,
+            OpState::Stopped => ServerState::Down,
+            OpState::Stopping => ServerState::Nolb,
+            _ if self.is_drained() => ServerState::Drain,
+            OpState::Starting | OpState::Running => ServerState::Up,
+        }
+    }
+
     /// UP, NOLB included: not marked DOWN and not in maintenance.
     pub fn is_up(&self) -> bool {
         self.op != OpState::Stopped

@@ -243,7 +243,7 @@ fn failback_keeps_a_server_in_reserve() {
     assert_eq!(health.tick(6_000), [Change::Weight]);
     assert!(!health.in_reserve());
     let mut health = fall_and_rise(Failback::Manual);
-    assert!(health.tick(u64::MAX - 1).is_empty() && health.awaits_operator());
+    assert!(health.tick(u64::MAX - 1).is_empty() && health.reserve_ends().is_none());
     assert_eq!(health.admin(Admin::Ready, 7_000), [Change::Weight]);
     assert!(!health.in_reserve());
 }

@@ -1,0 +1,183 @@
+//! An event in words, and how grave it is.
+
+use crate::health::lines;
+use crate::log::Level;
+use crate::topology::Proxy;
+
+use super::{Kind, Named, ProcessState, ProxyState, Spared, Trouble};
+
+/// What is said of an event.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) level: Level,
+    pub(super) text: String,
+    /// Where standard error has other words.
+    pub(super) console: Option<String>,
+}
+
+/// Servers that are named one by one; of more only the number is told.
+const LISTED: usize = 3;
+
+pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
+    let name = proxy.map_or("", |proxy| &**proxy.name());
+    let mut console = None;
+    let (level, text) = match kind {
+        Kind::Server {
+            server,
+            change,
+            standing,
+            ..
+        } => {
+            let back = proxy.and_then(|proxy| proxy.conf().back.as_ref());
+            let subject = lines::Subject {
+                log_health_checks: back.is_some_and(|back| back.log_health_checks),
+                ..subject(name, server)
+            };
+            let line = lines::line(subject, change, *standing);
+            line.map_or((Level::Notice, String::new()), |line| {
+                (line.severity.into(), line.text)
+            })
+        }
+        Kind::Weight { server, from, to } => {
+            let text = format!(
+                "{} has weight {to}, changed from {from}.",
+                full(name, server)
+            );
+            (Level::Notice, text)
+        }
+        Kind::Address { server, what } => {
+            let text = format!(
+                "{name}/{} changed: {what} by stats socket command.",
+                server.name
+            );
+            (Level::Warning, text)
+        }
+        Kind::Reserve { server, why } => (Level::Notice, reserve(name, server, *why)),
+        Kind::Backend { up, without } => {
+            let listen = proxy.is_some_and(|proxy| proxy.front.is_some());
+            let section = if listen { "proxy" } else { "backend" };
+            if *up {
+                let seconds = without.div_ceil(1000);
+                let text =
+                    format!("{section} {name} has a server again, after {seconds}s without.");
+                (Level::Notice, text)
+            } else {
+                console = Some(format!("{section} '{name}' has no server available!"));
+                let line = lines::no_server(name, listen);
+                (line.severity.into(), line.text)
+            }
+        }
+        Kind::Failover { from, to } => failover(name, from, to),
+        Kind::Proxy(state) => (Level::Warning, proxy_state(name, *state)),
+        Kind::Process(state) => {
+            let word = match state {
+                ProcessState::Started => "started",
+                ProcessState::Stopping => "is stopping: no new connections, sessions go on",
+            };
+            (Level::Notice, format!("Process {word}."))
+        }
+        Kind::Trouble(Trouble::LogsDropped(lines)) => {
+            let text =
+                format!("{lines} log lines were dropped: the log is slower than what is logged.");
+            (Level::Warning, text)
+        }
+        Kind::Trouble(Trouble::NotAccepted(times)) => {
+            let text = format!(
+                "Accepting connections has failed {times} times: no descriptors or memory (see 'maxconn', 'ulimit-n')."
+            );
+            (Level::Warning, text)
+        }
+    };
+    Said {
+        level,
+        text,
+        console,
+    }
+}
+
+fn subject<'a>(proxy: &'a str, server: &'a Named) -> lines::Subject<'a> {
+    lines::Subject {
+        proxy,
+        server: &server.name,
+        backup: server.backup,
+        log_health_checks: false,
+    }
+}
+
+fn full(proxy: &str, server: &Named) -> String {
+    let backup = if server.backup { "Backup " } else { "" };
+    format!("{backup}Server {proxy}/{}", server.name)
+}
+
+/// Why it has no sessions though it is UP.
+fn reserve(proxy: &str, server: &Named, why: Option<Spared>) -> String {
+    let seconds = |ms: u64| ms.div_ceil(1000);
+    let server = full(proxy, server);
+    let name = server.rsplit(' ').next().unwrap_or_default();
+    match why {
+        None => format!("{server} is in reserve no longer."),
+        Some(Spared::Silence(rest)) => format!(
+            "{server} was silent while another answered; it rests for {}s.",
+            seconds(rest)
+        ),
+        Some(Spared::Failback(rest)) => format!(
+            "{server} is kept in reserve (option failback); it serves in {}s.",
+            seconds(rest)
+        ),
+        Some(Spared::Operator) => format!(
+            "{server} is kept in reserve (option failback); 'set server {name} state ready' lets it serve."
+        ),
+    }
+}
+
+fn failover(proxy: &str, from: &[Named], to: &[Named]) -> (Level, String) {
+    let onto_backup = to.iter().any(|server| server.backup);
+    let off_backup = from.iter().any(|server| server.backup);
+    let (level, word) = if off_backup && !onto_backup {
+        (Level::Notice, "back")
+    } else {
+        (Level::Alert, "over")
+    };
+    let text = format!(
+        "Backend {proxy} fails {word}: new sessions go to {} instead of {}.",
+        listed(to),
+        listed(from)
+    );
+    (level, text)
+}
+
+/// `server mail1`, `backup server mail2`, `servers a, b, c and 4 more`.
+fn listed(servers: &[Named]) -> String {
+    let backup = if servers.iter().all(|server| server.backup) {
+        "backup "
+    } else {
+        ""
+    };
+    let plural = if servers.len() == 1 { "" } else { "s" };
+    let names: Vec<_> = servers.iter().take(LISTED).map(|s| &*s.name).collect();
+    let mut text = format!("{backup}server{plural} {}", names.join(", "));
+    if servers.len() > LISTED {
+        text.push_str(&format!(" and {} more", servers.len() - LISTED));
+    }
+    text
+}
+
+fn proxy_state(name: &str, state: ProxyState) -> String {
+    match state {
+        ProxyState::Paused => format!("Paused frontend {name}."),
+        ProxyState::Resumed => format!("Resumed frontend {name}."),
+        ProxyState::Stopped { front, back } => {
+            format!("Proxy {name} stopped (cumulated conns: FE: {front}, BE: {back}).")
+        }
+    }
+}
+
+impl From<lines::Severity> for Level {
+    fn from(severity: lines::Severity) -> Self {
+        match severity {
+            lines::Severity::Emerg => Self::Emerg,
+            lines::Severity::Alert => Self::Alert,
+            lines::Severity::Notice => Self::Notice,
+        }
+    }
+}
