@@ -24,3 +24,4 @@ mod signals;
 mod socket;
 mod support;
 mod timeouts;
+mod top;

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Demo(Vec<String>),
     /// `posthouse ctl`, with the words after it.
     Ctl(Vec<String>),
+    /// `posthouse top`, with the words after it.
+    Top(Vec<String>),
     /// `posthouse --help`.
     Help,
 }
@@ -172,6 +174,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
     let mut words = words.into_iter().peekable();
     match words.peek().map(String::as_str) {
         Some("demo") => return Ok(Command::Demo(words.skip(1).collect())),
+        Some("top") => return Ok(Command::Top(words.skip(1).collect())),
         Some("ctl") => return Ok(Command::Ctl(words.skip(1).collect())),
         Some("--help") => return Ok(Command::Help),
         Some("--version") => return Ok(Command::Version(Version::Lines)),
@@ -217,7 +220,7 @@ fn missing(row: &Row) -> Mistake {
 /// The whole usage text, ending in a newline.
 pub(crate) fn usage(program: &str) -> String {
     let mut text = format!(
-        "Usage: {program} -f <file|dir> [-f ...] [flags] [-- <file>...]\n       {program} ctl [-s <socket>] [--json] '<command>'...\n       {program} demo [--seconds <n>]\n\n"
+        "Usage: {program} -f <file|dir> [-f ...] [flags] [-- <file>...]\n       {program} ctl [-s <socket>] [--json] '<command>'...\n       {program} top [-s <socket>]\n       {program} demo [--seconds <n>]\n\n"
     );
     for row in ROWS.iter().filter(|row| !row.help.is_empty()) {
         let spelling = match row.argument {

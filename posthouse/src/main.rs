@@ -18,6 +18,8 @@ mod report;
 mod run;
 mod signals;
 mod socket;
+#[cfg(feature = "top")]
+mod top;
 mod version;
 
 use std::process::ExitCode;
@@ -37,6 +39,13 @@ fn main() -> ExitCode {
     match flags::parse(args) {
         Ok(Command::Proxy(flags)) => proxy(&flags),
         Ok(Command::Ctl(words)) => ctl::run(&words),
+        #[cfg(feature = "top")]
+        Ok(Command::Top(words)) => top::run(&words),
+        #[cfg(not(feature = "top"))]
+        Ok(Command::Top(_)) => {
+            Report::stderr(false).alert("this build is without `top` (cargo's feature `top`)");
+            ExitCode::FAILURE
+        }
         Ok(Command::Demo(words)) => demo::run(&words),
         Ok(Command::Version(detail)) => print(&version::text(detail)),
         Ok(Command::Help) => print(&flags::usage(&program)),

@@ -67,8 +67,8 @@ impl fmt::Display for Address {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Address {
     async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
@@ -128,6 +128,19 @@ impl Address {
                 Err(error) => return Err(error).with_context(|| self.to_string()),
             }
         }
+    }
+
+    /// The same, gathered.
+    #[cfg(feature = "top")]
+    pub(crate) async fn answer(
+        &self,
+        commands: &str,
+        patience: Duration,
+    ) -> anyhow::Result<String> {
+        let mut text = String::new();
+        self.ask(commands, Some(patience), |line| text.push_str(line))
+            .await?;
+        Ok(text)
     }
 }
 

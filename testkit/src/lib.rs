@@ -14,6 +14,7 @@ pub mod output;
 pub mod postfix;
 pub mod proxy;
 pub mod server;
+pub mod terminal;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
