@@ -210,6 +210,8 @@ pub struct Front {
     pub dontlognull: bool,
     /// `option dontlog-normal`.
     pub dontlog_normal: bool,
+    /// `option socket-stats`: each listener is counted for itself.
+    pub socket_stats: bool,
     /// `option logasap`.
     pub logasap: bool,
     /// `option log-separate-errors`.

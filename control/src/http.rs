@@ -37,8 +37,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a listener looks whether it is to go on.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The bound sockets of all proxies that serve pages, with the proxy's place in the model.
-pub(crate) type Bound = Vec<(OwnedFd, usize)>;
+/// The bound sockets of all proxies that serve pages.
+pub(crate) type Bound = Vec<(OwnedFd, Place)>;
+
+/// Whose socket it is: the proxy's place in the model, and the bind's among the proxy's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    proxy: usize,
+    bind: usize,
+}
 
 /// Makes them.
 pub(crate) fn bind(model: &Model) -> Result<Bound, BindError> {
@@ -46,7 +53,8 @@ pub(crate) fn bind(model: &Model) -> Result<Bound, BindError> {
     for (index, proxy) in model.proxies.iter().enumerate() {
         if proxy.pages.is_some() && !proxy.disabled {
             let sockets = engine::listen_pages(proxy)?;
-            bound.extend(sockets.into_iter().map(|socket| (socket, index)));
+            let placed = |(bind, socket)| (socket, Place { proxy: index, bind });
+            bound.extend(sockets.into_iter().map(placed));
         }
     }
     Ok(bound)
@@ -54,15 +62,15 @@ pub(crate) fn bind(model: &Model) -> Result<Bound, BindError> {
 
 /// Serves them until the process stops listening. Must be called inside the control thread's `LocalRuntime`.
 pub(crate) fn serve(bound: Bound, desk: &Rc<Desk>) -> std::io::Result<()> {
-    for (socket, index) in bound {
+    for (socket, place) in bound {
         let listener = Listener::new(socket)?;
-        let proxy = Arc::clone(&desk.plane.topology().proxies[index]);
-        tokio::task::spawn_local(accept(listener, proxy, Rc::clone(desk)));
+        let proxy = Arc::clone(&desk.plane.topology().proxies[place.proxy]);
+        tokio::task::spawn_local(accept(listener, proxy, place.bind, Rc::clone(desk)));
     }
     Ok(())
 }
 
-async fn accept(listener: Listener, proxy: Arc<Proxy>, desk: Rc<Desk>) {
+async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, desk: Rc<Desk>) {
     let stopped = || {
         let front = proxy.front.as_ref();
         desk.plane.process().is_stopping() || front.is_some_and(|front| front.is_stopped())
@@ -79,12 +87,13 @@ async fn accept(listener: Listener, proxy: Arc<Proxy>, desk: Rc<Desk>) {
             Err(_) => continue,
         };
         // Who comes when there is no room is turned away; a monitor asks again.
-        let Some(session) = desk.plane.page_session(&proxy) else {
+        let Some(session) = desk.plane.page_session(&proxy, bind) else {
             continue;
         };
         let visit = Visit {
             desk: Rc::clone(&desk),
             proxy: Arc::clone(&proxy),
+            bind,
             session: Rc::new(session),
             peer,
         };
@@ -97,6 +106,8 @@ async fn accept(listener: Listener, proxy: Arc<Proxy>, desk: Rc<Desk>) {
 struct Visit {
     desk: Rc<Desk>,
     proxy: Arc<Proxy>,
+    /// The place of the bind it came to.
+    bind: usize,
     session: Rc<PageSession>,
     peer: Option<SocketAddr>,
 }
@@ -163,7 +174,7 @@ impl Visit {
             .conf()
             .front
             .as_ref()
-            .and_then(|front| front.binds.first());
+            .and_then(|front| front.binds.get(self.bind));
         match bind.map(|bind| &bind.address) {
             Some(config::model::BindAddress::Ip(address)) => address.port(),
             _ => 0,

@@ -15,7 +15,47 @@ use self::query::Scope;
 use self::write::{Writer, escaped};
 use crate::Desk;
 use crate::info;
-use crate::stat::{self, Row, Selection, Value};
+use crate::stat::{self, Kind, Row, Selection, Value};
+
+/// What is told of which objects.
+const TABLES: &[(Scope, Kind, &str, &[Metric])] = &[
+    (
+        Scope::Frontend,
+        Kind::Frontend,
+        "haproxy_frontend",
+        metrics::FRONTEND,
+    ),
+    (
+        Scope::Listener,
+        Kind::Listener,
+        "haproxy_listener",
+        metrics::LISTENER,
+    ),
+    (
+        Scope::Backend,
+        Kind::Backend,
+        "haproxy_backend",
+        metrics::BACKEND,
+    ),
+    (
+        Scope::Backend,
+        Kind::Backend,
+        "posthouse_backend",
+        metrics::OWN_BACKEND,
+    ),
+    (
+        Scope::Server,
+        Kind::Server,
+        "haproxy_server",
+        metrics::SERVER,
+    ),
+    (
+        Scope::Server,
+        Kind::Server,
+        "posthouse_server",
+        metrics::OWN_SERVER,
+    ),
+];
 
 /// All that is wanted, in the text format 0.0.4.
 pub(crate) fn text(desk: &Desk, query: &Query) -> String {
@@ -31,65 +71,39 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
         up: false,
     };
     let rows = stat::rows(&desk.plane, &all, false).unwrap_or_default();
-    let of = |kind: stat::Kind| {
-        let rows = rows.iter().filter(|row| row.kind == kind);
-        let subject = |row| Subject::new(row, description(desk, query, row));
-        rows.map(subject).collect::<Vec<_>>()
+    let subject = |row| Subject::new(row, description(desk, query, row));
+    let subjects: Vec<_> = rows.iter().map(subject).collect();
+    let of = |kind: Kind| {
+        let own = subjects.iter().filter(|subject| subject.row.kind == kind);
+        own.collect::<Vec<_>>()
     };
+    // What a backend adds up are all its servers, those in maintenance too.
+    let servers = of(Kind::Server);
+    let shown = |kind: Kind| {
+        let mut own = of(kind);
+        own.retain(|subject| !query.no_maint || subject.state != "MAINT");
+        own
+    };
+    for (_, kind, prefix, metrics) in TABLES.iter().filter(|(scope, ..)| query.wants(*scope)) {
+        table(&mut out, prefix, metrics, &shown(*kind), &servers);
+    }
     let proxies = &desk.plane.topology().proxies;
     let backend = |row: &Row| proxies.get(row.place.0)?.back.as_ref();
-    // What a backend adds up are all its servers, those in maintenance too.
-    let servers = of(stat::Kind::Server);
-    if query.wants(Scope::Frontend) {
-        let fronts = of(stat::Kind::Frontend);
-        table(
-            &mut out,
-            "haproxy_frontend",
-            metrics::FRONTEND,
-            &fronts,
-            &[],
-        );
-    }
     if query.wants(Scope::Backend) {
-        let backs = of(stat::Kind::Backend);
-        table(
-            &mut out,
-            "haproxy_backend",
-            metrics::BACKEND,
-            &backs,
-            &servers,
-        );
-        table(
-            &mut out,
-            "posthouse_backend",
-            metrics::OWN_BACKEND,
-            &backs,
-            &[],
-        );
         histogram(
             &mut out,
             "posthouse_backend",
             &metrics::FAILOVER,
-            &backs,
+            &shown(Kind::Backend),
             |row| Some(backend(row)?.failovers.distribution()),
         );
     }
     if query.wants(Scope::Server) {
-        let mut servers = servers;
-        servers.retain(|server| !query.no_maint || server.state != "MAINT");
-        table(&mut out, "haproxy_server", metrics::SERVER, &servers, &[]);
-        table(
-            &mut out,
-            "posthouse_server",
-            metrics::OWN_SERVER,
-            &servers,
-            &[],
-        );
         histogram(
             &mut out,
             "posthouse_server",
             &metrics::GREETING,
-            &servers,
+            &shown(Kind::Server),
             |row| {
                 let server = backend(row)?.servers.get(row.place.1)?;
                 Some(server.greetings.as_ref()?.distribution())
@@ -116,8 +130,13 @@ struct Subject<'r> {
 impl<'r> Subject<'r> {
     fn new(row: &'r Row, description: Option<&str>) -> Self {
         let mut labels = format!("proxy=\"{}\"", escaped(text_of(row, "pxname")));
-        if row.kind == stat::Kind::Server {
-            labels += &format!(",server=\"{}\"", escaped(text_of(row, "svname")));
+        let own = match row.kind {
+            Kind::Server => Some("server"),
+            Kind::Listener => Some("listener"),
+            Kind::Frontend | Kind::Backend => None,
+        };
+        if let Some(own) = own {
+            labels += &format!(",{own}=\"{}\"", escaped(text_of(row, "svname")));
         }
         if let Some(description) = description {
             labels += &format!(",desc=\"{}\"", escaped(description));
@@ -126,18 +145,18 @@ impl<'r> Subject<'r> {
         Self {
             row,
             labels,
-            state: state_of(text_of(row, "status")),
+            state: state_of(row.kind, text_of(row, "status")),
             check: (!check.is_empty()).then(|| check.trim_start_matches("* ")),
         }
     }
 }
 
 /// `UP 2/3` is UP; so is a server without a check, and a frontend unless it is stopped.
-fn state_of(status: &str) -> &str {
-    match status.split(' ').next().unwrap_or_default() {
-        "no" | "OPEN" | "FULL" | "PAUSED" => "UP",
-        "STOP" => "DOWN",
-        word => word,
+fn state_of(kind: Kind, status: &str) -> &str {
+    match (kind, status.split(' ').next().unwrap_or_default()) {
+        (Kind::Frontend, "STOP") => "DOWN",
+        (Kind::Frontend, _) | (Kind::Server, "no") => "UP",
+        (_, word) => word,
     }
 }
 
@@ -159,6 +178,7 @@ fn description<'d>(desk: &'d Desk, query: &Query, row: &Row) -> Option<&'d str> 
 }
 
 const FRONTS: &[&str] = &["DOWN", "UP"];
+const LISTENERS: &[&str] = &["WAITING", "OPEN", "FULL"];
 const SERVERS: &[&str] = &["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
 const CHECKS: &[&str] = &[
     "HANA", "SOCKERR", "L4OK", "L4TOUT", "L4CON", "L6OK", "L6TOUT", "L6RSP", "L7TOUT", "L7RSP",
@@ -170,8 +190,8 @@ fn table(
     out: &mut Writer<'_>,
     prefix: &str,
     table: &[Metric],
-    subjects: &[Subject<'_>],
-    servers: &[Subject<'_>],
+    subjects: &[&Subject<'_>],
+    servers: &[&Subject<'_>],
 ) {
     for metric in table {
         if subjects.is_empty() || !out.head(prefix, metric) {
@@ -194,6 +214,11 @@ fn table(
                 }
                 Shape::Front => {
                     states(out, prefix, metric, subject, FRONTS, |is| {
+                        u64::from(is == subject.state)
+                    });
+                }
+                Shape::Listener => {
+                    states(out, prefix, metric, subject, LISTENERS, |is| {
                         u64::from(is == subject.state)
                     });
                 }
@@ -237,7 +262,7 @@ fn states(
 }
 
 /// The servers of a backend. They stand together, as in the configuration.
-fn own<'s, 'r>(back: &Subject<'_>, servers: &'s [Subject<'r>]) -> &'s [Subject<'r>] {
+fn own<'s, 'r>(back: &Subject<'_>, servers: &'s [&'r Subject<'r>]) -> &'s [&'r Subject<'r>] {
     let proxy = back.row.place.0;
     let from = servers.partition_point(|server| server.row.place.0 < proxy);
     let to = servers.partition_point(|server| server.row.place.0 <= proxy);
@@ -280,10 +305,10 @@ fn histogram<'s>(
     out: &mut Writer<'_>,
     prefix: &str,
     metric: &Metric,
-    subjects: &'s [Subject<'_>],
+    subjects: &[&'s Subject<'_>],
     found: impl Fn(&'s Row) -> Option<Distribution>,
 ) {
-    let found = |subject: &'s Subject<'_>| Some((&*subject.labels, found(subject.row)?));
+    let found = |subject: &&'s Subject<'_>| Some((&*subject.labels, found(subject.row)?));
     let mut found = subjects.iter().filter_map(found).peekable();
     if found.peek().is_some() && out.head(prefix, metric) {
         for (labels, distribution) in found {
@@ -364,7 +389,7 @@ mod tests {
     #[test]
     fn every_column_exists_and_no_name_is_there_twice() {
         for (table, own) in [
-            (metrics::FRONTEND, metrics::FRONTEND),
+            (metrics::FRONTEND, metrics::LISTENER),
             (metrics::BACKEND, metrics::OWN_BACKEND),
             (metrics::SERVER, metrics::OWN_SERVER),
         ] {
@@ -383,7 +408,11 @@ mod tests {
     fn values_are_told_in_prometheus_words() {
         assert_eq!(Seconds(&Value::Number(1_234)).to_string(), "1.234000");
         assert_eq!(Number(&Value::Empty).to_string(), "NaN");
-        assert_eq!(state_of("UP 2/3"), "UP");
-        assert_eq!(state_of("no check"), "UP");
+        let states = [("UP 2/3", "UP"), ("no check", "UP"), ("NOLB", "NOLB")];
+        for (status, state) in states {
+            assert_eq!(state_of(Kind::Server, status), state);
+        }
+        assert_eq!(state_of(Kind::Frontend, "PAUSED"), "UP");
+        assert_eq!(state_of(Kind::Listener, "OPEN"), "OPEN");
     }
 }

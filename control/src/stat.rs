@@ -2,6 +2,7 @@
 //! in three ways.
 
 mod fields;
+mod listener;
 mod write;
 
 use config::model;
@@ -13,6 +14,7 @@ use engine::server::Server;
 use engine::{Plane, Proxy};
 
 use fields::{FIELDS, Field};
+use listener::ListenerRow;
 pub(crate) use write::{RESOLVERS, csv, json, typed};
 
 /// A frontend's row.
@@ -73,6 +75,7 @@ pub(crate) struct Selection<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Frontend,
+    Listener,
     Backend,
     Server,
 }
@@ -85,23 +88,26 @@ pub(crate) struct Row {
     pub(crate) proxy: u32,
     /// `sid`.
     pub(crate) id: u32,
-    /// The proxy's place in the topology, and a server's in its backend.
+    /// The proxy's place in the topology, and a server's in its backend, a listener's in its frontend.
     pub(crate) place: (usize, usize),
     pub(crate) values: Vec<Value>,
 }
 
+const WHOLE: (u32, usize) = (0, 0);
+
 impl Row {
+    /// Of a frontend or backend as a whole: number and place 0.
     fn new(
         kind: Kind,
         proxy: &Proxy,
-        server: Option<&Server>,
+        (id, place): (u32, usize),
         value: impl Fn(&Field) -> Value,
     ) -> Self {
         Self {
             kind,
             proxy: proxy.conf().id,
-            id: server.map_or(0, |server| server.conf.id),
-            place: (proxy.index, server.map_or(0, |server| server.index)),
+            id,
+            place: (proxy.index, place),
             values: FIELDS.iter().map(value).collect(),
         }
     }
@@ -118,10 +124,15 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
     for proxy in proxies.filter(|proxy| wanted.matches(proxy)) {
         if let Some(front) = proxy.front.as_ref().filter(|_| wants(1)) {
             let row = FrontRow { proxy, front, now };
-            rows.push(Row::new(Kind::Frontend, proxy, None, |field| {
+            rows.push(Row::new(Kind::Frontend, proxy, WHOLE, |field| {
                 (field.front)(&row)
             }));
         }
+        let listeners = proxy.front.as_ref().filter(|_| wants(8));
+        rows.extend(listeners.into_iter().flat_map(|front| {
+            let listeners = listeners_of(proxy, front, legends);
+            listeners.filter(|row| selection.server == -1 || selection.server == i64::from(row.id))
+        }));
         let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
             continue;
         };
@@ -140,7 +151,8 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
                     now,
                     legends,
                 };
-                rows.push(Row::new(Kind::Server, proxy, Some(server), |field| {
+                let own = (server.conf.id, server.index);
+                rows.push(Row::new(Kind::Server, proxy, own, |field| {
                     (field.server)(&row)
                 }));
             }
@@ -156,7 +168,7 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
                 now,
                 legends,
             };
-            rows.push(Row::new(Kind::Backend, proxy, None, |field| {
+            rows.push(Row::new(Kind::Backend, proxy, WHOLE, |field| {
                 (field.back)(&row)
             }));
         }
@@ -168,6 +180,31 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
 #[cfg(test)]
 pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
     FIELDS.iter().map(|field| field.name)
+}
+
+/// Rows of a frontend's listeners, where `option socket-stats` asks for them.
+fn listeners_of<'p>(
+    proxy: &'p Proxy,
+    front: &'p Frontend,
+    legends: bool,
+) -> impl Iterator<Item = Row> + use<'p> {
+    let conf = proxy.conf().front.as_ref().filter(|conf| conf.socket_stats);
+    let binds = conf
+        .into_iter()
+        .flat_map(|conf| conf.binds.iter().enumerate());
+    binds.filter_map(move |(place, bind)| {
+        let row = ListenerRow {
+            proxy,
+            bind,
+            listening: front.listener(place)?,
+            open: front.has_room(),
+            legends,
+        };
+        let own = (bind.id, place);
+        Some(Row::new(Kind::Listener, proxy, own, |field| {
+            row.value(field.name)
+        }))
+    })
 }
 
 /// The place of a column, by its name.

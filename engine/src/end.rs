@@ -104,7 +104,7 @@ pub(crate) fn finish(worker: &Worker, session: Session, ending: Ending) {
         tell(worker, &session, ending);
     }
     if let Some(front) = &session.ingress.proxy.front {
-        front.leave();
+        front.leave(session.ingress.bind);
     }
     worker.process.leave();
 }
@@ -124,9 +124,9 @@ fn is_told_early(session: &Session) -> bool {
 fn count(worker: &Worker, session: &Session, ending: Ending) {
     let total_ms = u64::from(session.age());
     if let Some(front) = &session.ingress.proxy.front {
-        let totals = front.totals.at(worker.id);
-        totals.bytes_in.add(session.bytes_in);
-        totals.bytes_out.add(session.bytes_out);
+        let (id, bind) = (worker.id, session.ingress.bind);
+        front.count(id, bind, |totals| &totals.bytes_in, session.bytes_in);
+        front.count(id, bind, |totals| &totals.bytes_out, session.bytes_out);
     }
     worker
         .process

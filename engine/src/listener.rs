@@ -50,8 +50,8 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
         return;
     };
     loop {
-        while !front.has_room() {
-            front.room().await;
+        while !front.has_room_at(ingress.bind) {
+            front.room_at(ingress.bind).await;
         }
         while !worker.process.has_room() {
             worker.process.room().await;
@@ -63,7 +63,10 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
             return;
         };
         for _ in 0..BATCH {
-            if !front.has_room() || !worker.process.has_room() || is_too_fast(&worker, front) {
+            if !front.has_room_at(ingress.bind)
+                || !worker.process.has_room()
+                || is_too_fast(&worker, front)
+            {
                 break;
             }
             match acceptfrom_with(&watched, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
@@ -100,9 +103,7 @@ fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Opti
     worker.process.sessions.enter();
     worker.process.connections.fetch_add(1, Ordering::Relaxed);
     worker.process.connection_rate.count(now);
-    front.sessions.enter();
-    front.totals.at(worker.id).connections.add(1);
-    front.connection_rate.count(now);
+    front.enter(worker.id, ingress.bind, now);
     let peer = peer
         .and_then(|peer| std::net::SocketAddr::try_from(peer).ok())
         .map_or(Peer::Local, Peer::Ip);

@@ -11,25 +11,25 @@ use crate::topology::Proxy;
 #[derive(Debug)]
 pub struct PageSession {
     proxy: Arc<Proxy>,
+    bind: usize,
     process: Arc<Process>,
 }
 
 impl PageSession {
-    pub(crate) fn begin(proxy: &Arc<Proxy>, process: &Arc<Process>) -> Self {
+    pub(crate) fn begin(proxy: &Arc<Proxy>, bind: usize, process: &Arc<Process>) -> Self {
         let now = Clock::get().now();
         process.sessions.enter();
         process.connections.fetch_add(1, Ordering::Relaxed);
         process.connection_rate.count(now);
         process.session_rate.count(now);
         if let Some(front) = &proxy.front {
-            front.sessions.enter();
-            front.totals.at(0).connections.add(1);
-            front.totals.at(0).sessions.add(1);
-            front.connection_rate.count(now);
+            front.enter(0, bind, now);
+            front.count(0, bind, |totals| &totals.sessions, 1);
             front.session_rate.count(now);
         }
         Self {
             proxy: Arc::clone(proxy),
+            bind,
             process: Arc::clone(process),
         }
     }
@@ -37,7 +37,7 @@ impl PageSession {
     /// So many bytes were sent.
     pub fn sent(&self, bytes: u64) {
         if let Some(front) = &self.proxy.front {
-            front.totals.at(0).bytes_out.add(bytes);
+            front.count(0, self.bind, |totals| &totals.bytes_out, bytes);
         }
         self.process.bytes_out.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -46,7 +46,7 @@ impl PageSession {
 impl Drop for PageSession {
     fn drop(&mut self) {
         if let Some(front) = &self.proxy.front {
-            front.leave();
+            front.leave(self.bind);
         }
         self.process.leave();
     }

@@ -197,9 +197,7 @@ impl Plane {
         self.clear_maxima();
         self.controller.borrow_mut().clear_counters();
         for proxy in &self.topology.proxies {
-            if let Some(front) = &proxy.front {
-                front.totals.clear();
-            }
+            proxy.front.iter().for_each(Frontend::clear_totals);
             proxy.back.iter().for_each(Backend::clear_totals);
         }
     }
@@ -229,10 +227,11 @@ impl Plane {
         true
     }
 
-    /// A connection to a page of that proxy begins; `None` when there is no room for it now.
-    pub fn page_session(&self, proxy: &Arc<Proxy>) -> Option<PageSession> {
-        let room = proxy.front.as_ref().is_some_and(Frontend::has_room) && self.process.has_room();
-        room.then(|| PageSession::begin(proxy, &self.process))
+    /// A connection to a page of that proxy begins, at that place of its binds; `None` when there is no room for it now.
+    pub fn page_session(&self, proxy: &Arc<Proxy>, bind: usize) -> Option<PageSession> {
+        let front = proxy.front.as_ref();
+        let room = front.is_some_and(|front| front.has_room_at(bind)) && self.process.has_room();
+        room.then(|| PageSession::begin(proxy, bind, &self.process))
     }
 
     /// Does what the controller has decided about sessions since it was last asked.

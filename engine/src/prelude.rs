@@ -38,7 +38,8 @@ pub(crate) async fn receive(
         ticket.note(session);
     }
     if let Some(front) = &session.ingress.proxy.front {
-        front.totals.at(worker.id).sessions.add(1);
+        let bind = session.ingress.bind;
+        front.count(worker.id, bind, |totals| &totals.sessions, 1);
         front.session_rate.count(session.began);
     }
     worker.process.session_rate.count(session.began);
@@ -148,7 +149,8 @@ async fn read_header(
 fn refuse(worker: &Worker, session: &Session, refusal: Refusal) -> Ending {
     let front = session.ingress.front();
     if let Some(counters) = &session.ingress.proxy.front {
-        counters.totals.at(worker.id).request_errors.add(1);
+        let bind = session.ingress.bind;
+        counters.count(worker.id, bind, |totals| &totals.request_errors, 1);
     }
     if session.ingress.proxy.logger.is_on() && !(refusal.null && front.dontlognull) {
         let level = if front.log_separate_errors {

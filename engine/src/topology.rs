@@ -56,10 +56,10 @@ impl Topology {
                 let logger = Logger::new(&conf.log, tag, global.log_send_hostname.as_deref());
                 Arc::new(Proxy {
                     index,
-                    front: conf.front.as_ref().map(|front| {
-                        let rate = front.rate_limit.unwrap_or(0);
-                        Frontend::new(front.maxconn.unwrap_or(maxconn), rate, workers)
-                    }),
+                    front: conf
+                        .front
+                        .as_ref()
+                        .map(|front| Frontend::new(front, maxconn, workers)),
                     back: conf.back.as_ref().map(|back| {
                         Backend::new(back, full_connections(model, index, maxconn), workers)
                     }),

@@ -14,7 +14,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("id", BIND, "<number>", (1, 1), id, "The listener's number in statistics."),
     Row::new("accept-proxy", BIND, "", (0, 0), |_, b| { b.bind.accept_proxy = true; Ok(()) }, "Clients begin with a PROXY header, version 1 or 2."),
     Row::new("backlog", BIND, "<number>", (1, 1), |a, b| { b.bind.backlog = Some(a.count()?); Ok(()) }, "Connections that may wait to be accepted."),
-    Row::not_yet("maxconn", BIND, "Connections of this listener at once."),
+    Row::new("maxconn", BIND, "<number>", (1, 1), |a, b| { b.bind.maxconn = Some(a.count()?).filter(|most| *most > 0); Ok(()) }, "Connections of this listener at once; 0 is no limit."),
     Row::new("interface", BIND, "<name>", (1, 1), |a, b| { b.bind.interface = Some(a.text()?); Ok(()) }, "Only what arrives on that interface."),
     Row::new("transparent", BIND, "", (0, 0), |_, b| { b.bind.transparent = true; Ok(()) }, "Bind an address that is not this host's."),
     Row::new("v4v6", BIND, "", (0, 0), |_, b| { b.bind.v6 = Some(V6::Both); Ok(()) }, "IPv4 and IPv6 on one socket."),

@@ -26,7 +26,7 @@ pub(crate) const ROWS: &[Row] = &[
     flag!("option dontlog-normal", FRONT, front.dontlog_normal, "Log only what went wrong."),
     flag!("option logasap", FRONT, front.logasap, "Mark times and bytes of the line as not final."),
     flag!("option log-separate-errors", FRONT, front.log_separate_errors, "Log sessions that went wrong at level err."),
-    Row::not_yet("option socket-stats", FRONT, "Statistics per listener."),
+    flag!("option socket-stats", FRONT, front.socket_stats, "Statistics per listener."),
     flag!("option clitcpka", FRONT, clitcpka, "TCP keep-alive with clients."),
     flag!("option srvtcpka", BACK, srvtcpka, "TCP keep-alive with servers."),
     Row::option("option tcpka", ALL, |a, s| { s.clitcpka = a.on(); s.srvtcpka = a.on(); Ok(()) }, "TCP keep-alive with both."),

@@ -35,7 +35,7 @@ pub struct Bind {
     pub accept_proxy: bool,
     /// `backlog`.
     pub backlog: Option<u32>,
-    /// `maxconn`.
+    /// `maxconn`; `None` is no limit of its own.
     pub maxconn: Option<u32>,
     /// `interface`.
     pub interface: Option<String>,

@@ -2,7 +2,8 @@
 
 use self::Kind::{Counter, Gauge, Histogram};
 use self::Shape::{
-    AggregateCheck, AggregateStatus, Check, Checked, CheckedMillis, Front, Millis, Plain, Server,
+    AggregateCheck, AggregateStatus, Check, Checked, CheckedMillis, Front, Listener, Millis, Plain,
+    Server,
 };
 
 /// What Prometheus is told of a metric's nature.
@@ -20,8 +21,9 @@ pub(super) enum Shape {
     Plain,
     /// Milliseconds, as seconds.
     Millis,
-    /// A sample for each state of a frontend or backend, of a server: 1 for the one it is in.
+    /// A sample for each state of a frontend or backend, of a listener, of a server: 1 for the one it is in.
     Front,
+    Listener,
     Server,
     /// A sample for each result of a check.
     Check,
@@ -149,6 +151,30 @@ pub(super) const FRONTEND: &[Metric] = &[
     metric("limit_session_rate", Gauge, "rate_lim", Plain, "Sessions allowed per second."),
     metric("max_session_rate", Gauge, "rate_max", Plain, "Most sessions in a second."),
     metric("connections_rate_max", Gauge, "conn_rate_max", Plain, "Most connections in a second."),
+    metric("connections_total", Counter, "conn_tot", Plain, "Connections so far."),
+    metric("denied_connections_total", Counter, "dcon", Plain, "Connections denied."),
+    metric("denied_sessions_total", Counter, "dses", Plain, "Sessions denied."),
+    metric("failed_header_rewriting_total", Counter, "wrew", Plain, "Failed header rewritings."),
+    metric("internal_errors_total", Counter, "eint", Plain, "Internal errors."),
+    metric("req_bytes_in_total", Counter, "reqbin", Plain, "Bytes received from clients."),
+    metric("req_bytes_out_total", Counter, "reqbout", Plain, "Bytes of clients that were passed on."),
+    metric("res_bytes_in_total", Counter, "resbin", Plain, "Bytes received from servers."),
+    metric("res_bytes_out_total", Counter, "resbout", Plain, "Bytes of servers that were passed on."),
+];
+
+/// `haproxy_listener_*`, with `option socket-stats`.
+#[rustfmt::skip]
+pub(super) const LISTENER: &[Metric] = &[
+    metric("current_sessions", Gauge, "scur", Plain, "Sessions now."),
+    metric("max_sessions", Gauge, "smax", Plain, "Most sessions at once."),
+    metric("limit_sessions", Gauge, "slim", Plain, "Sessions allowed at once; 0 for no limit of its own."),
+    metric("sessions_total", Counter, "stot", Plain, "Sessions so far."),
+    metric("bytes_in_total", Counter, "bin", Plain, "Bytes from clients."),
+    metric("bytes_out_total", Counter, "bout", Plain, "Bytes to clients."),
+    metric("requests_denied_total", Counter, "dreq", Plain, "Requests denied."),
+    metric("responses_denied_total", Counter, "dresp", Plain, "Responses denied."),
+    metric("request_errors_total", Counter, "ereq", Plain, "Connections that ended before they were sessions."),
+    metric("status", Gauge, "status", Listener, "Whether it takes connections."),
     metric("connections_total", Counter, "conn_tot", Plain, "Connections so far."),
     metric("denied_connections_total", Counter, "dcon", Plain, "Connections denied."),
     metric("denied_sessions_total", Counter, "dses", Plain, "Sessions denied."),

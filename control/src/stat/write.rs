@@ -42,6 +42,7 @@ pub(crate) fn typed(rows: &[Row], desc: bool) -> String {
     for row in rows {
         let letter = match row.kind {
             Kind::Frontend => 'F',
+            Kind::Listener => 'L',
             Kind::Backend => 'B',
             Kind::Server => 'S',
         };
@@ -69,6 +70,7 @@ pub(crate) fn json(rows: &[Row]) -> String {
     let rows = rows.iter().map(|row| {
         let kind = match row.kind {
             Kind::Frontend => "Frontend",
+            Kind::Listener => "Listener",
             Kind::Backend => "Backend",
             Kind::Server => "Server",
         };

@@ -68,10 +68,11 @@ pub(crate) fn all(topology: &Topology, workers: usize) -> Result<Vec<Vec<Listene
 ///
 /// # Errors
 /// The first address that cannot be bound.
-pub fn pages(conf: &model::Proxy) -> Result<Vec<OwnedFd>, BindError> {
+pub fn pages(conf: &model::Proxy) -> Result<Vec<(usize, OwnedFd)>, BindError> {
     let binds = conf.front.iter().flat_map(|front| &front.binds);
-    let made = binds.map(|bind| {
+    let made = binds.enumerate().map(|(place, bind)| {
         let made = sockets(bind, bind.backlog.unwrap_or(1024), 1, true);
+        let made = made.map(|made| made.into_iter().map(move |socket| (place, socket)));
         made.map_err(|error| explain(&conf.name, &bind.at, &bind.address, &error))
     });
     Ok(made
