@@ -36,6 +36,7 @@ pub mod slots;
 mod sock;
 pub mod stick;
 pub mod topology;
+mod turns;
 mod wait;
 mod worker;
 

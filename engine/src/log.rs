@@ -14,7 +14,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use config::model::LogTarget;
-use tokio::sync::Notify;
 
 use crate::clock::{Clock, Millis};
 
@@ -157,7 +156,6 @@ fn drain(batches: &Receiver<Batch>, quiet: bool) {
 pub(crate) struct LogBuffer {
     sink: LogSink,
     lines: RefCell<Vec<Line>>,
-    filled: Notify,
 }
 
 impl LogBuffer {
@@ -165,28 +163,17 @@ impl LogBuffer {
         Self {
             sink,
             lines: RefCell::default(),
-            filled: Notify::new(),
         }
     }
 
     pub(crate) fn push(&self, line: Line) {
-        let mut lines = self.lines.borrow_mut();
-        if lines.is_empty() {
-            self.filled.notify_one();
-        }
-        lines.push(line);
+        self.lines.borrow_mut().push(line);
     }
 
-    /// Hands over what a turn has gathered; runs for as long as the worker does.
-    pub(crate) async fn run(&self) {
-        loop {
-            self.filled.notified().await;
-            self.flush();
-        }
-    }
-
-    /// Hands over what is there now.
+    /// Hands over what is there: at the end of a turn, and before the worker waits.
     pub(crate) fn flush(&self) {
-        self.sink.send(self.lines.take());
+        if !self.lines.borrow().is_empty() {
+            self.sink.send(self.lines.take());
+        }
     }
 }

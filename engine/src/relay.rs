@@ -80,13 +80,14 @@ impl Token {
     }
 }
 
-/// What a turn leaves to do.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Nothing until the kernel reports something.
-    Drained,
-    /// More events or bytes are there: run again after others had their turn.
-    More,
+/// What a turn did, and what it leaves to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    /// Sockets that had something.
+    pub(crate) events: usize,
+    /// More events or bytes are there: run again after others had their turn. If not, there is nothing to do until
+    /// the kernel reports something.
+    pub(crate) more: bool,
 }
 
 impl Relay {
@@ -134,7 +135,8 @@ impl Relay {
     /// Handles what the kernel reports, once. Sessions that ended are appended to `ended`.
     pub(crate) fn turn(&mut self, now: Millis, ended: &mut Vec<(Session, Ending)>) -> Turn {
         self.tools.now = now as u32;
-        for _ in 0..self.again.len() {
+        let waited = self.again.len();
+        for _ in 0..waited {
             if let Some(token) = self.again.pop_front() {
                 self.step(token, EventFlags::empty(), ended);
             }
@@ -153,12 +155,12 @@ impl Relay {
             self.step(Token(event.data.u64()), event.flags, ended);
         }
         let full = events.len() == events.capacity();
+        let turn = Turn {
+            events: waited + events.len(),
+            more: full || !self.again.is_empty(),
+        };
         self.events = events;
-        if full || !self.again.is_empty() {
-            Turn::More
-        } else {
-            Turn::Drained
-        }
+        turn
     }
 
     fn step(&mut self, token: Token, flags: EventFlags, ended: &mut Vec<(Session, Ending)>) {
