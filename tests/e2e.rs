@@ -5,6 +5,7 @@ mod article;
 mod checks;
 mod ctl;
 mod demo;
+mod dynamic;
 mod failover;
 mod greeting;
 mod ipv6;

@@ -28,6 +28,8 @@ const WANTED: &[&str] = &[
     "first-health",
     "not-yet",
     "mode-http",
+    "metrics-of-nothing",
+    "listener-waiting",
     "greeting-gate",
     "says-421",
     "hedges",
@@ -41,6 +43,7 @@ const WANTED: &[&str] = &[
     "mail-advice",
     "bad-keys",
     "cli-sessions",
+    "added-servers",
 ];
 
 #[test]

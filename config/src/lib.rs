@@ -5,6 +5,7 @@
 //! each names file, line, word and a way out.
 
 pub mod acl;
+mod added;
 pub mod condition;
 pub mod diagnostic;
 mod draft;
@@ -19,6 +20,7 @@ mod resolve;
 mod section;
 pub mod units;
 
+pub use added::added_server;
 pub use env::Lookup;
 pub use keyword::address::Resolver;
 pub use lint::advise;

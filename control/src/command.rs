@@ -9,6 +9,7 @@ mod frontend;
 mod help;
 mod look;
 mod machine;
+mod member;
 #[cfg(test)]
 mod reference;
 mod server;
@@ -105,8 +106,10 @@ use Level::{Admin, Operator, User};
 
 #[rustfmt::skip]
 const COMMANDS: &[Command] = &[
+    command(&["add", "server"], Admin, "<bk>/<srv> <addr>[:<port>] [opts]*", "create a new server, in maintenance", Now(member::add)).says(NOTICE),
     command(&["clear", "counters"], Operator, "[all]", "clear max statistics counters (or all counters)", Now(show::clear_counters)),
     command(&["clear", "table"], Operator, "<table> [<filter>]*", "remove an entry from a table (filter: data/key)", Now(table::clear)),
+    command(&["del", "server"], Admin, "<bk>/<srv>", "remove a server that is in maintenance and has no sessions", Now(member::del)).says(NOTICE),
     command(&["disable", "agent"], Admin, "<bk>/<srv>", "disable agent checks", Now(server::disable_agent)),
     command(&["disable", "frontend"], Admin, "<frontend>", "temporarily disable specific frontend", Now(frontend::disable)).says(NOTICE),
     command(&["disable", "health"], Admin, "<bk>/<srv>", "disable health checks", Now(server::disable_health)),
@@ -157,6 +160,7 @@ const COMMANDS: &[Command] = &[
     command(&["shutdown", "session"], Admin, "<id>", "kill a specific session", Ask(session::shutdown)),
     command(&["shutdown", "sessions", "server"], Admin, "<bk>/<srv>", "kill sessions on a server", Now(session::shutdown_on_server)),
     command(&["user"], User, "", "lower the level of the current CLI session to user", Now(caller::user)),
+    command(&["wait"], User, "{-h|<delay>} [cond [args...]]", "wait the specified delay or condition", Ask(member::wait)).says(INFO),
 ];
 
 /// Obeys one command of a line; `None`: it was `quit`, which is not answered.

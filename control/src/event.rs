@@ -169,6 +169,13 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
             };
             ("address", detail)
         }
+        Kind::Member { server, added } => {
+            let detail = Detail::Address {
+                server: &server.name,
+                backup: server.backup,
+            };
+            (if *added { "added" } else { "deleted" }, detail)
+        }
         Kind::Reserve { server, why } => ("reserve", reserve(server, *why)),
         Kind::Backend { up, without } => {
             let detail = Detail::Backend {

@@ -105,7 +105,7 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
             &metrics::GREETING,
             &shown(Kind::Server),
             |row| {
-                let server = backend(row)?.servers.get(row.place.1)?;
+                let server = backend(row)?.servers().at(row.place.1).cloned()?;
                 Some(server.greetings.as_ref()?.distribution())
             },
         );

@@ -5,6 +5,8 @@ mod fields;
 mod listener;
 mod write;
 
+use std::sync::Arc;
+
 use config::model;
 use engine::backend::Backend;
 use engine::controller::BackendState;
@@ -41,6 +43,7 @@ struct BackRow<'a> {
     conf: &'a model::Back,
     back: &'a Backend,
     state: BackendState,
+    servers: &'a [Arc<Server>],
     healths: Vec<&'a Health>,
     now: u64,
     legends: bool,
@@ -136,9 +139,12 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
         let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
             continue;
         };
-        let healths = (0..back.servers.len()).filter_map(|at| controller.health((proxy.index, at)));
+        let servers = back.servers();
+        let healths = servers
+            .iter()
+            .filter_map(|server| controller.health((proxy.index, server.index)));
         let healths: Vec<&Health> = healths.collect();
-        for (server, &health) in back.servers.iter().zip(&healths).filter(|_| wants(4)) {
+        for (server, &health) in servers.iter().zip(&healths).filter(|_| wants(4)) {
             let left_out = selection.no_maint && health.in_maint()
                 || selection.up && !health.is_usable()
                 || selection.server != -1 && selection.server != i64::from(server.conf.id);
@@ -164,6 +170,7 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
                 conf,
                 back,
                 state,
+                servers: &servers,
                 healths,
                 now,
                 legends,

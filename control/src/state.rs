@@ -20,7 +20,8 @@ pub(crate) fn text(plane: &Plane, only: Option<usize>) -> String {
     let now = plane.now();
     let meant = |proxy: &&std::sync::Arc<Proxy>| only.is_none_or(|index| index == proxy.index);
     for proxy in plane.topology().proxies.iter().filter(meant) {
-        for server in proxy.back.iter().flat_map(|back: &Backend| &back.servers) {
+        let servers = proxy.back.as_ref().map(Backend::servers);
+        for server in servers.iter().flat_map(|servers| servers.iter()) {
             if let Some(health) = controller.health((proxy.index, server.index)) {
                 line(&mut out, proxy, server, health, now);
             }

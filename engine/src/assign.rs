@@ -22,7 +22,7 @@ pub(crate) use self::hedge::Allowance;
 use self::race::Race;
 pub(crate) use self::story::Story;
 use crate::backend::Backend;
-use crate::balance::{Choice, Pick, Selector, Tried};
+use crate::balance::{Choice, Load, Pick, Selector, Tried};
 use crate::connect::Connected;
 use crate::end::{Cause, Ending, Phase};
 use crate::hold;
@@ -77,7 +77,7 @@ async fn search_and_hold(
         };
         if let Some(server) = session.server.take() {
             server.sessions.leave();
-            back.queue.release(&server);
+            back.queue.release(server.index);
         }
         if !turn.wait(ticket, session, client).await? {
             return Err(vain);
@@ -140,9 +140,13 @@ fn ask<T>(
         Peer::Ip(address) => Some(address.ip()),
         Peer::Local => None,
     };
-    let loads = |server: usize| back.queue.load(&back.servers[server]);
+    let roster = back.roster();
+    let loads = |place: usize| {
+        let server = roster.servers.at(place);
+        server.map_or_else(Load::default, |server| back.queue.load(server))
+    };
     question(
-        &back.selector.load(),
+        &roster.selector,
         &Pick {
             source,
             loads: &loads,

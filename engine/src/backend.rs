@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use config::model;
 
 use crate::assign::Allowance;
@@ -14,13 +14,12 @@ use crate::histogram::Histogram;
 use crate::hold::Hold;
 use crate::queue::Queue;
 use crate::rate::Speed;
+use crate::roster::{Roster, Servers};
 use crate::server::{Server, Times};
 
 /// The half of a proxy that has servers, at run time.
 #[derive(Debug)]
 pub struct Backend {
-    /// Its servers, in the order they are written.
-    pub servers: Vec<Arc<Server>>,
     /// Sessions now, waiting ones included.
     pub sessions: Gauge,
     /// What workers counted.
@@ -39,8 +38,8 @@ pub struct Backend {
     pub(crate) hedges: Allowance,
     /// Who waits for a server to come back.
     pub hold: Hold,
-    /// Whom a new session gets: replaced as a whole by the controller.
-    pub selector: ArcSwap<Selector>,
+    /// Its servers, and whom of them a new session gets: replaced as a whole by the controller.
+    roster: ArcSwap<Roster>,
     last_session: AtomicU64,
 }
 
@@ -92,12 +91,14 @@ impl Backend {
             })
             .collect();
         Self {
-            selector: ArcSwap::from_pointee(Selector::empty()),
+            roster: ArcSwap::from_pointee(Roster {
+                servers: Arc::new(Servers::new(servers)),
+                selector: Selector::empty(),
+            }),
             queue: Queue::new(conf, fullconn),
             hedges: Allowance::default(),
             hold: Hold::new(conf.maxhold),
             fullconn,
-            servers,
             sessions: Gauge::default(),
             totals: PerWorker::new(workers),
             rate: Speed::default(),
@@ -105,6 +106,20 @@ impl Backend {
             failovers: PerWorker::new(workers),
             last_session: AtomicU64::new(0),
         }
+    }
+
+    /// Its servers, in the order they are written.
+    pub fn servers(&self) -> Arc<Servers> {
+        Arc::clone(&self.roster.load().servers)
+    }
+
+    /// The same with the selector that belongs to them, for a moment.
+    pub(crate) fn roster(&self) -> Guard<Arc<Roster>> {
+        self.roster.load()
+    }
+
+    pub(crate) fn set_roster(&self, roster: Roster) {
+        self.roster.store(Arc::new(roster));
     }
 
     pub(crate) fn session_began(&self, now: Millis) {
@@ -117,7 +132,7 @@ impl Backend {
         self.rate.forget_most();
         self.times.forget_most();
         self.queue.forget_most();
-        for server in &self.servers {
+        for server in self.servers().iter() {
             server.forget_most();
         }
     }
@@ -126,7 +141,9 @@ impl Backend {
     pub(crate) fn clear_totals(&self) {
         self.totals.clear();
         self.failovers.clear();
-        self.servers.iter().for_each(|server| server.clear_totals());
+        self.servers()
+            .iter()
+            .for_each(|server| server.clear_totals());
     }
 
     /// When its last session was assigned.

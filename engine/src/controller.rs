@@ -4,6 +4,7 @@
 //! and the controller lets the change be seen: a new selector for workers, events, sessions to end. It
 //! lives on the control thread and is never borrowed across an await.
 
+mod member;
 mod tell;
 
 use std::rc::Rc;
@@ -11,14 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use wire::check::Outcome;
 
+pub use self::member::Refused;
+use crate::backend::Backend;
 use crate::balance::{Candidate, Selector};
 use crate::clock::{Clock, Millis};
 use crate::event::Bus;
 use crate::health::{Admin, Change, Claim, Health, OpState, Sight, WeightError};
 use crate::order::{Killer, Which};
 use crate::plane::is_dynamic;
+use crate::roster::{Places, Roster, Servers};
 use crate::schedule;
 use crate::server::Standing;
 use crate::topology::Topology;
@@ -108,6 +113,18 @@ struct Published {
 struct Unit {
     health: Health,
     wake: Rc<Notify>,
+    /// Ends what runs for it when it is deleted.
+    tasks: Vec<AbortHandle>,
+}
+
+impl Unit {
+    fn new(health: Health) -> Self {
+        Self {
+            health,
+            wake: Rc::new(Notify::new()),
+            tasks: Vec::new(),
+        }
+    }
 }
 
 /// The states of all servers.
@@ -115,7 +132,9 @@ struct Unit {
 pub struct Controller {
     topology: Arc<Topology>,
     bus: Rc<Bus>,
-    units: Vec<Vec<Unit>>,
+    /// By proxy and place.
+    units: Vec<Vec<Option<Unit>>>,
+    places: Vec<Places>,
     backends: Vec<BackendState>,
     /// Who had the new sessions of each backend last, while anybody had.
     served: Vec<Vec<usize>>,
@@ -126,7 +145,7 @@ pub struct Controller {
 impl Controller {
     pub(crate) fn new(topology: &Arc<Topology>, bus: Rc<Bus>) -> Self {
         let now = Clock::get().now();
-        let units = topology
+        let units: Vec<Vec<_>> = topology
             .proxies
             .iter()
             .map(|proxy| {
@@ -134,17 +153,17 @@ impl Controller {
                     return Vec::new();
                 };
                 let dynamic = is_dynamic(conf.balance);
-                let unit = |server| Unit {
-                    health: Health::new(server, dynamic, conf.failback, now),
-                    wake: Rc::new(Notify::new()),
-                };
-                conf.servers.iter().map(unit).collect()
+                let health = |server| Health::new(server, dynamic, conf.failback, now);
+                let servers = conf.servers.iter();
+                servers.map(|s| Some(Unit::new(health(s)))).collect()
             })
             .collect();
+        let places = units.iter().map(|units| Places::new(units.len())).collect();
         let mut controller = Self {
             topology: Arc::clone(topology),
             bus,
             units,
+            places,
             backends: vec![
                 BackendState {
                     up: true,
@@ -165,7 +184,7 @@ impl Controller {
 
     /// A server's state.
     pub fn health(&self, (proxy, server): At) -> Option<&Health> {
-        self.units.get(proxy)?.get(server).map(|unit| &unit.health)
+        Some(&self.units.get(proxy)?.get(server)?.as_ref()?.health)
     }
 
     /// A backend's state, by index of its proxy.
@@ -201,13 +220,18 @@ impl Controller {
 
     /// `enable health`, `disable health`. False where the server has no check.
     pub fn enable_check(&mut self, at: At, enabled: bool) -> bool {
-        self.unit(at)
-            .is_some_and(|unit| unit.health.enable_check(enabled))
+        let mut has_one = false;
+        self.change(at, |health, _| {
+            let changes = health.enable_check(enabled);
+            has_one = changes.is_some();
+            changes.unwrap_or_default()
+        });
+        has_one
     }
 
     /// Counts anew (`clear counters all`).
     pub(crate) fn clear_counters(&mut self) {
-        for unit in self.units.iter_mut().flatten() {
+        for unit in self.units.iter_mut().flatten().flatten() {
             unit.health.clear_counters();
         }
         for backend in &mut self.backends {
@@ -217,7 +241,11 @@ impl Controller {
 
     /// What wakes the check task of a server before its time.
     pub(crate) fn wake_of_check(&self, (proxy, server): At) -> Rc<Notify> {
-        Rc::clone(&self.units[proxy][server].wake)
+        let unit = self
+            .units
+            .get(proxy)
+            .and_then(|units| units.get(server)?.as_ref());
+        unit.map(|unit| Rc::clone(&unit.wake)).unwrap_or_default()
     }
 
     /// A check is about to run. False: not now.
@@ -263,7 +291,7 @@ impl Controller {
     /// Lets a server's health know when it last greeted a session.
     fn heed_greetings(&mut self, (proxy, server): At) {
         let back = self.topology.proxies[proxy].back.as_ref();
-        let greeted = back.and_then(|back| back.servers.get(server)?.greeted());
+        let greeted = back.and_then(|back| back.servers().at(server)?.greeted());
         if let (Some(at), Some(unit)) = (greeted, self.unit((proxy, server))) {
             unit.health.greeted(at);
         }
@@ -274,7 +302,10 @@ impl Controller {
         for proxy in 0..self.units.len() {
             for server in 0..self.units[proxy].len() {
                 let at = (proxy, server);
-                if self.units[proxy][server].health.silence_ends().is_some() {
+                let Some(health) = self.health(at) else {
+                    continue;
+                };
+                if health.silence_ends().is_some() {
                     self.heed_greetings(at);
                     self.change(at, Health::judge_silence);
                 }
@@ -286,7 +317,8 @@ impl Controller {
     /// When the next silence or reserve ends.
     pub(crate) fn next_deadline(&self) -> Option<Millis> {
         let ends = |unit: &Unit| [unit.health.silence_ends(), unit.health.reserve_ends()];
-        self.units.iter().flatten().flat_map(ends).flatten().min()
+        let units = self.units.iter().flatten().flatten();
+        units.flat_map(ends).flatten().min()
     }
 
     /// Rings when there is something to do by the clock, or sessions to end.
@@ -300,7 +332,7 @@ impl Controller {
     }
 
     fn unit(&mut self, (proxy, server): At) -> Option<&mut Unit> {
-        self.units.get_mut(proxy)?.get_mut(server)
+        self.units.get_mut(proxy)?.get_mut(server)?.as_mut()
     }
 
     /// The one funnel for every change of a server's state.
@@ -328,55 +360,59 @@ impl Controller {
 
     /// Lets workers see a backend's servers as they are now.
     fn publish(&mut self, proxy: usize, now: Millis) -> Published {
+        let back = self.topology.proxies[proxy].back.as_ref();
+        let servers = back.map(Backend::servers).unwrap_or_default();
+        self.publish_servers(proxy, servers, now)
+    }
+
+    /// The same with other servers than before.
+    fn publish_servers(&mut self, proxy: usize, servers: Arc<Servers>, now: Millis) -> Published {
         let topology = Arc::clone(&self.topology);
         let proxy_ref = &topology.proxies[proxy];
         let (Some(back), Some(conf)) = (&proxy_ref.back, &proxy_ref.conf().back) else {
             return Published::default();
         };
-        let mut candidates: Vec<_> = self.units[proxy]
-            .iter()
-            .zip(&back.servers)
-            .map(|(unit, server)| Candidate {
+        let mut candidates = Vec::with_capacity(servers.len());
+        let mut warmth = Vec::with_capacity(servers.len());
+        for server in servers.iter() {
+            // Who is listed has a state.
+            let Some(health) = self.health((proxy, server.index)) else {
+                continue;
+            };
+            candidates.push(Candidate {
                 index: server.index,
                 id: server.conf.id,
-                usable: unit.health.is_usable(),
+                usable: health.is_usable(),
                 backup: server.conf.backup,
-                weight: unit.health.effective_weight(now),
-                reserve: unit.health.in_reserve(),
-                last_resort: !unit.health.in_maint(),
-            })
-            .collect();
+                weight: health.effective_weight(now),
+                reserve: health.in_reserve(),
+                last_resort: !health.in_maint(),
+            });
+            warmth.push(health.throttle(now).unwrap_or(100));
+        }
         // Who is in reserve is left alone while others serve; where there are no others, nobody is.
         let serving = |c: &Candidate| c.usable && c.weight > 0 && !c.reserve;
         if !candidates.iter().any(serving) {
             candidates.iter_mut().for_each(|c| c.reserve = false);
         }
         let selector = Selector::new(&candidates, conf.balance, conf.allbackups);
-        for ((unit, server), candidate) in
-            self.units[proxy].iter().zip(&back.servers).zip(&candidates)
-        {
-            let out = unit.health.op() == OpState::Stopped || candidate.reserve;
+        for (server, candidate) in servers.iter().zip(&candidates) {
+            let stopped = self
+                .health((proxy, server.index))
+                .is_none_or(|health| health.op() == OpState::Stopped);
+            let out = stopped || candidate.reserve;
             server.set_standing(if out { Standing::Out } else { Standing::In });
         }
-        let eligible: Vec<_> = back
-            .servers
-            .iter()
-            .map(|server| selector.serves_any(server.index))
-            .collect();
+        let places = servers.iter().map(|server| server.index);
+        let serving: Vec<_> = places.filter(|&place| selector.serves_any(place)).collect();
         let turn = self.backends[proxy].update(&candidates, now);
-        back.selector.store(Arc::new(selector));
-        let serving = eligible
-            .iter()
-            .enumerate()
-            .filter(|(_, eligible)| **eligible);
-        let failover = self.serve(proxy, serving.map(|(server, _)| server).collect());
-        for (server, eligible) in eligible.into_iter().enumerate() {
-            let warmth = self.units[proxy][server]
-                .health
-                .throttle(now)
-                .unwrap_or(100);
-            back.queue.adjust(server, eligible, warmth);
+        let shown = Arc::clone(&servers);
+        back.set_roster(Roster { servers, selector });
+        for (server, warmth) in shown.iter().zip(warmth) {
+            let eligible = serving.contains(&server.index);
+            back.queue.adjust(server.index, eligible, warmth);
         }
+        let failover = self.serve(proxy, serving);
         if turn.is_some_and(|turn| !turn.up) {
             back.queue.requeue_all();
         }
@@ -400,7 +436,13 @@ impl Controller {
         let Some(back) = &self.topology.proxies[proxy].back else {
             return 0;
         };
-        let conf = &back.servers[server].conf;
+        let servers = back.servers();
+        let (Some(conf), Some(unit)) = (
+            servers.at(server).map(|server| &server.conf),
+            self.units[proxy].get(server).and_then(Option::as_ref),
+        ) else {
+            return 0;
+        };
         let (down, up) = (
             conf.on_marked_down_shutdown,
             conf.on_marked_up_shutdown_backups,
@@ -416,7 +458,7 @@ impl Controller {
             }
             Change::EnteredDrain { .. } => back.queue.requeue(server),
             Change::WentUp { .. } | Change::LeftMaint { drained: false, .. } => {
-                let serves = self.units[proxy][server].health.uweight() > 0 && !conf.backup;
+                let serves = unit.health.uweight() > 0 && !conf.backup;
                 if up && serves {
                     self.endings
                         .push((Which::OnBackups { proxy }, Killer::MarkedUp));
@@ -425,7 +467,7 @@ impl Controller {
                 0
             }
             Change::CheckNow => {
-                self.units[proxy][server].wake.notify_one();
+                unit.wake.notify_one();
                 0
             }
             _ => 0,

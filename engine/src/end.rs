@@ -174,7 +174,7 @@ fn leave_server(session: &Session) {
     };
     if let Some(server) = &session.server {
         server.sessions.leave();
-        back.queue.release(server);
+        back.queue.release(server.index);
     }
     back.sessions.leave();
 }

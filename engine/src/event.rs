@@ -80,6 +80,13 @@ pub enum Kind {
         /// `IP changed from '...' to '...'`.
         what: String,
     },
+    /// An operator has added or deleted a server.
+    Member {
+        /// Which.
+        server: Named,
+        /// Deleted otherwise.
+        added: bool,
+    },
     /// A server that is UP is left alone while others serve, or is so no longer.
     Reserve {
         /// Which.

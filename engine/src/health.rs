@@ -281,6 +281,19 @@ impl Health {
         }
     }
 
+    /// A server that was added at run time: in maintenance, its check switched off.
+    pub(crate) fn added(server: &Server, failback: Failback, now: u64) -> Self {
+        let disabled = Server {
+            disabled: true,
+            ..server.clone()
+        };
+        let mut health = Self::new(&disabled, true, failback, now);
+        health.admin = AdminBits::FMAINT;
+        health.check.enabled = false;
+        health.check.paused = false;
+        health
+    }
+
     fn full(&self) -> u32 {
         self.conf.rise + self.conf.fall - 1
     }

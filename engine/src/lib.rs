@@ -27,6 +27,7 @@ pub mod process;
 pub mod queue;
 pub mod rate;
 mod relay;
+pub mod roster;
 mod route;
 mod sample;
 mod schedule;

@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{Balance, Model};
+use config::model::{self, Balance, Model};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::backend::Backend;
 use crate::check::{self, Subject};
 use crate::clock::{Clock, Millis};
-use crate::controller::{Controller, Evidence};
+use crate::controller::{At, Controller, Evidence, Refused};
 use crate::event::{Bus, Kind, ProcessState, ProxyState, Troubles};
 use crate::frontend::Frontend;
 use crate::listener::Listener;
@@ -313,26 +313,44 @@ impl Plane {
         }]);
     }
 
-    fn run_checks(&self) {
-        let model = &self.topology.model;
-        for (at, first) in schedule::first_checks(model) {
-            let (Some(back), bufsize) = (model.proxies[at.0].back.as_ref(), model.global.bufsize)
-            else {
-                continue;
-            };
-            let Some(running) = &self.topology.proxies[at.0].back else {
-                continue;
-            };
-            let server = Arc::clone(&running.servers[at.1]);
-            let subject = Subject {
-                at,
-                limits: check::Limits::new(&server.conf, back),
-                script: Arc::clone(&back.check),
-                server,
-                bufsize,
-            };
-            tokio::task::spawn_local(check::run(Rc::clone(&self.controller), subject, first));
+    /// Adds a server to the backend of that index, in maintenance (`add server`).
+    ///
+    /// # Errors
+    /// The backend takes none, or not this one.
+    pub fn add_server(&self, proxy: usize, conf: model::Server) -> Result<(), Refused> {
+        let workers = self.workers();
+        let added = self.controller.borrow_mut().add(proxy, conf, workers);
+        let (at, server) = added?;
+        if server.conf.check {
+            self.run_check(at, Duration::ZERO);
         }
+        Ok(())
+    }
+
+    fn run_checks(&self) {
+        for (at, first) in schedule::first_checks(&self.topology.model) {
+            self.run_check(at, first);
+        }
+    }
+
+    fn run_check(&self, at: At, first: Duration) {
+        let proxy = &self.topology.proxies[at.0];
+        let (Some(back), Some(running)) = (&proxy.conf().back, &proxy.back) else {
+            return;
+        };
+        let Some(server) = running.servers().at(at.1).cloned() else {
+            return;
+        };
+        let subject = Subject {
+            at,
+            limits: check::Limits::new(&server.conf, back),
+            script: Arc::clone(&back.check),
+            server,
+            bufsize: self.topology.model.global.bufsize,
+        };
+        let task = check::run(Rc::clone(&self.controller), subject, first);
+        let task = tokio::task::spawn_local(task).abort_handle();
+        self.controller.borrow_mut().runs_for(at, task);
     }
 
     /// Where clients may be held, lets them go when there is a server again.

@@ -16,7 +16,8 @@ use crate::slots::{Answer, Depth, Grant, Limits, Slots, Ticket, Want};
 #[derive(Debug)]
 pub struct Queue {
     core: OnceLock<Mutex<Core>>,
-    limits: Vec<Limits>,
+    /// Of the server at each place.
+    limits: Mutex<Vec<Limits>>,
     fullconn: u32,
 }
 
@@ -59,14 +60,9 @@ pub(crate) struct Place<'q> {
 
 impl Queue {
     pub(crate) fn new(conf: &model::Back, fullconn: u32) -> Self {
-        let limits = |server: &model::Server| Limits {
-            maxconn: server.maxconn,
-            minconn: server.minconn,
-            maxqueue: server.maxqueue,
-        };
         let queue = Self {
             core: OnceLock::new(),
-            limits: conf.servers.iter().map(limits).collect(),
+            limits: Mutex::new(conf.servers.iter().map(limits).collect()),
             fullconn,
         };
         if conf.servers.iter().any(|server| server.maxconn > 0) {
@@ -79,7 +75,7 @@ impl Queue {
     fn begin(&self) -> &Mutex<Core> {
         self.core.get_or_init(|| {
             Mutex::new(Core {
-                slots: Slots::new(self.limits.iter().copied(), self.fullconn),
+                slots: Slots::new(lock(&self.limits).iter().copied(), self.fullconn),
                 waiting: HashMap::new(),
                 tickets: 0,
             })
@@ -90,19 +86,44 @@ impl Queue {
         self.core.get()
     }
 
-    /// `set maxconn server`: also where no server had a limit so far; sessions of before are counted then.
-    pub fn set_maxconn(&self, servers: &[Arc<Server>], index: usize, maxconn: u32) {
-        let fresh = self.core().is_none();
-        let mut core = lock(self.begin());
-        if fresh {
-            for server in servers {
-                core.slots.adopt(server.index, server.sessions.get());
-            }
+    /// The same where no server had a limit so far: sessions of before are counted.
+    fn begin_late(&self, servers: &[Arc<Server>]) -> &Mutex<Core> {
+        if let Some(core) = self.core() {
+            return core;
         }
-        core.slots.set_maxconn(index, maxconn);
-        servers[index].set_maxconn(maxconn);
-        let grant = core.slots.next(index);
-        core.pass_on(index, grant);
+        let core = self.begin();
+        let mut slots = lock(core);
+        for server in servers {
+            slots.slots.adopt(server.index, server.sessions.get());
+        }
+        // Who may serve those that wait is told next.
+        slots.slots.nobody_is_eligible();
+        drop(slots);
+        core
+    }
+
+    /// `set maxconn server`.
+    pub(crate) fn set_maxconn(&self, servers: &[Arc<Server>], server: &Server, maxconn: u32) {
+        let mut core = lock(self.begin_late(servers));
+        core.slots.set_maxconn(server.index, maxconn);
+        server.set_maxconn(maxconn);
+        let grant = core.slots.next(server.index);
+        core.pass_on(server.index, grant);
+    }
+
+    /// A server is about to be added; it serves nobody yet.
+    pub(crate) fn add(&self, servers: &[Arc<Server>], server: &Server) {
+        let limits = limits(&server.conf);
+        let mut all = lock(&self.limits);
+        if all.len() <= server.index {
+            all.resize(server.index + 1, Limits::default());
+        }
+        all[server.index] = limits;
+        drop(all);
+        if self.core().is_some() || limits.maxconn > 0 {
+            let mut core = lock(self.begin_late(servers));
+            core.slots.open(server.index, limits);
+        }
     }
 
     /// A slot on that server, or on any.
@@ -133,11 +154,11 @@ impl Queue {
     }
 
     /// A session on that server has ended: the next one gets its slot.
-    pub(crate) fn release(&self, server: &Server) {
+    pub(crate) fn release(&self, server: usize) {
         if let Some(queue) = self.core() {
             let mut core = lock(queue);
-            let grant = core.slots.release(server.index);
-            core.pass_on(server.index, grant);
+            let grant = core.slots.release(server);
+            core.pass_on(server, grant);
         }
     }
 
@@ -266,9 +287,17 @@ impl Drop for Place<'_> {
     }
 }
 
+fn limits(server: &model::Server) -> Limits {
+    Limits {
+        maxconn: server.maxconn,
+        minconn: server.minconn,
+        maxqueue: server.maxqueue,
+    }
+}
+
 /// A panic elsewhere leaves counters at worst one off; sessions go on.
-fn lock(queue: &Mutex<Core>) -> MutexGuard<'_, Core> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -107,6 +107,26 @@ struct Desk {
     line: Line,
 }
 
+impl Desk {
+    /// Of a place that nobody has.
+    fn unused() -> Self {
+        Self {
+            eligible: false,
+            ..Self::new(Limits::default())
+        }
+    }
+
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            throttle: 100,
+            eligible: true,
+            served: 0,
+            line: Line::default(),
+        }
+    }
+}
+
 /// The slots and queues of one backend.
 #[derive(Debug)]
 pub struct Slots {
@@ -123,15 +143,8 @@ impl Slots {
     /// For servers with those limits; `fullconn` is the backend's (connections at which a server with
     /// a `minconn` may have all of its `maxconn`).
     pub fn new(servers: impl IntoIterator<Item = Limits>, fullconn: u32) -> Self {
-        let desk = |limits| Desk {
-            limits,
-            throttle: 100,
-            eligible: true,
-            served: 0,
-            line: Line::default(),
-        };
         Self {
-            desks: servers.into_iter().map(desk).collect(),
+            desks: servers.into_iter().map(Desk::new).collect(),
             backend: Line::default(),
             places: HashMap::new(),
             fullconn,
@@ -305,9 +318,27 @@ impl Slots {
         self.desks[server].eligible = eligible;
     }
 
+    /// The same of none.
+    pub fn nobody_is_eligible(&mut self) {
+        for desk in &mut self.desks {
+            desk.eligible = false;
+        }
+    }
+
     /// The share of its limit a warming server may use, in per cent (slowstart).
     pub fn set_throttle(&mut self, server: usize, percent: u32) {
         self.desks[server].throttle = percent.min(100);
+    }
+
+    /// A server is added at that place; who had it before has no session and nobody waits for it.
+    pub fn open(&mut self, server: usize, limits: Limits) {
+        while self.desks.len() <= server {
+            self.desks.push(Desk::unused());
+        }
+        self.desks[server] = Desk {
+            limits,
+            ..Desk::unused()
+        };
     }
 
     /// Sessions that began before slots were counted.

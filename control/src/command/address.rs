@@ -1,6 +1,7 @@
 //! `set server ... addr|check-addr|check-port|fqdn`: where a server and its check are (MGT 9.3).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use config::model::ServerAddress;
 use engine::controller::At;
@@ -10,12 +11,10 @@ use super::{Answer, Call};
 
 const BY: &str = "by 'stats socket command'";
 
-fn server<'c>(call: &'c Call<'_>, (proxy, server): At) -> Result<&'c Server, String> {
+fn server(call: &Call<'_>, (proxy, server): At) -> Result<Arc<Server>, String> {
     let back = call.desk.plane.topology().proxies[proxy].back.as_ref();
-    let server = back.and_then(|back| back.servers.get(server));
-    server
-        .map(AsRef::as_ref)
-        .ok_or_else(|| "No such server.".into())
+    let server = back.and_then(|back| back.servers().at(server).cloned());
+    server.ok_or_else(|| "No such server.".into())
 }
 
 /// `addr <ip> [port <port>]`: for sessions that begin from now on.

@@ -60,14 +60,16 @@ pub(super) fn set_maxconn_global(call: &mut Call<'_>) -> Answer {
 
 /// `set maxconn server <bk>/<srv> <n>`.
 pub(super) fn set_maxconn_server(call: &mut Call<'_>) -> Answer {
-    let (proxy, server) = named_by(call, 0)?;
+    let at = named_by(call, 0)?;
     let word = call.arg(1).ok_or("Require <maxconn>.")?;
     let maxconn = word
         .parse()
         .map_err(|_| "maxconn string empty or preceded by garbage")?;
-    if let Some(back) = &call.desk.plane.topology().proxies[proxy].back {
-        back.queue.set_maxconn(&back.servers, server, maxconn);
-    }
+    call.desk
+        .plane
+        .controller()
+        .borrow_mut()
+        .set_maxconn(at, maxconn);
     Ok(String::new())
 }
 

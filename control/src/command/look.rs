@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use config::model::ServerAddress;
+use engine::backend::Backend;
 use engine::clock::Clock;
 
 use super::{Answer, Call};
@@ -87,7 +88,12 @@ pub(super) fn servers_conn(call: &mut Call<'_>) -> Answer {
     );
     let meant = |index: usize| only.is_none_or(|only| only == index);
     for proxy in topology.proxies.iter().filter(|proxy| meant(proxy.index)) {
-        for server in proxy.back.iter().flat_map(|back| &back.servers) {
+        let servers = proxy
+            .back
+            .as_ref()
+            .map(Backend::servers)
+            .unwrap_or_default();
+        for server in servers.iter() {
             let (address, port) = match &server.place().address {
                 ServerAddress::Ip(address) => (address.ip().to_string(), address.port()),
                 ServerAddress::IpRelative(ip, _) => (ip.to_string(), 0),

@@ -4,9 +4,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use engine::backend::Backend;
 use engine::clock::Clock;
+use engine::health::Health;
+use engine::server::Server;
 
 use super::{Answer, Call, Later};
 use crate::Desk;
@@ -88,13 +92,23 @@ pub(super) fn tasks(desk: Rc<Desk>, _: Vec<String>) -> Later {
             .count();
         let checking = {
             let controller = desk.plane.controller().borrow();
-            let proxies = desk.plane.topology().proxies.iter();
-            let servers = proxies.flat_map(|proxy| {
-                let servers = proxy.back.as_ref().map_or(0, |back| back.servers.len());
-                (0..servers).map(move |server| (proxy.index, server))
-            });
-            let healths = servers.filter_map(|at| controller.health(at));
-            healths.filter(|health| health.is_checking()).count()
+            let checking = |(proxy, server): (usize, &Arc<Server>)| {
+                let health = controller.health((proxy, server.index));
+                health.is_some_and(Health::is_checking)
+            };
+            let mut count = 0;
+            for proxy in &desk.plane.topology().proxies {
+                let servers = proxy
+                    .back
+                    .as_ref()
+                    .map(Backend::servers)
+                    .unwrap_or_default();
+                count += servers
+                    .iter()
+                    .filter(|server| checking((proxy.index, server)))
+                    .count();
+            }
+            count
         };
         let mut out = format!(
             "Running tasks: {} ({} threads)\n  function                     places\n",

@@ -96,12 +96,17 @@ pub(super) fn disable(call: &mut Call<'_>) -> Answer {
 
 /// `enable health`.
 pub(super) fn enable_health(call: &mut Call<'_>) -> Answer {
-    switch_check(call, true)
+    if switch_check(call, true)? {
+        Ok(String::new())
+    } else {
+        Err("Health check was not configured on this server, cannot enable.".into())
+    }
 }
 
 /// `disable health`.
 pub(super) fn disable_health(call: &mut Call<'_>) -> Answer {
-    switch_check(call, false)
+    // Where there is none, it is off.
+    switch_check(call, false).map(|_| String::new())
 }
 
 /// `enable agent`.
@@ -116,19 +121,10 @@ pub(super) fn disable_agent(call: &mut Call<'_>) -> Answer {
     Ok(String::new())
 }
 
-fn switch_check(call: &Call<'_>, on: bool) -> Answer {
+fn switch_check(call: &Call<'_>, on: bool) -> Result<bool, String> {
     let at = named(call)?;
-    if call
-        .desk
-        .plane
-        .controller()
-        .borrow_mut()
-        .enable_check(at, on)
-    {
-        Ok(String::new())
-    } else {
-        Err("Health checks are not configured on this server.".into())
-    }
+    let mut controller = call.desk.plane.controller().borrow_mut();
+    Ok(controller.enable_check(at, on))
 }
 
 fn admin(call: &Call<'_>, at: At, wanted: Admin) -> Answer {
@@ -162,6 +158,7 @@ pub(super) fn find(topology: &Topology, word: &str) -> Result<At, String> {
         Some(id) => candidate.conf.id == id,
         None => **candidate.name() == *server,
     };
-    let server = back.servers.iter().find(meant).ok_or("No such server.")?;
+    let servers = back.servers();
+    let server = servers.iter().find(meant).ok_or("No such server.")?;
     Ok((index, server.index))
 }

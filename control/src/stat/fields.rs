@@ -261,8 +261,11 @@ impl ServerRow<'_> {
 impl BackRow<'_> {
     /// What its servers have of it together.
     fn servers(&self, total: fn(&ServerTotals) -> &Total) -> Value {
-        let servers = self.back.servers.iter();
-        n(servers.map(|server| server.totals.sum(total)).sum::<u64>())
+        n(self
+            .servers
+            .iter()
+            .map(|server| server.totals.sum(total))
+            .sum::<u64>())
     }
 
     /// Of the servers that are used: the actives, or the backups when there are none.
@@ -278,7 +281,7 @@ impl BackRow<'_> {
 
     fn usable(&self) -> impl Iterator<Item = &Health> {
         let on_backup = self.state.active == 0;
-        let servers = self.back.servers.iter().zip(&self.healths);
+        let servers = self.servers.iter().zip(&self.healths);
         servers
             .filter(move |(server, health)| health.is_usable() && server.conf.backup == on_backup)
             .map(|(_, health)| *health)

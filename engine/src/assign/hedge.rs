@@ -20,8 +20,8 @@ const SAVED: u64 = 32;
 
 /// How long that server may be silent until another is asked beside it; `None`: nobody is. One that takes
 /// its time as a rule (a greet pause) is given twice its usual time, where nothing is written.
-pub(super) fn delay(conf: &Back, server: &Server) -> Option<Millis> {
-    if conf.servers.len() < 2 {
+pub(super) fn delay(conf: &Back, back: &Backend, server: &Server) -> Option<Millis> {
+    if back.roster().servers.len() < 2 {
         return None;
     }
     match conf.timeout_hedge {

@@ -104,7 +104,7 @@ impl<'b> Race<'b> {
         if session.server.is_none() {
             let last = self.contenders.pop().map(|contender| contender.seat);
             let last = last.or_else(|| self.failed.take().map(|(seat, _)| seat));
-            session.server = last.and_then(Seat::keep);
+            session.server = last.map(Seat::keep);
         }
         result
     }
@@ -211,8 +211,9 @@ impl<'b> Race<'b> {
         self.first.get_or_insert(index);
         server.totals.at(self.worker.id).connects.add(1);
         self.back.totals.at(self.worker.id).connects.add(1);
-        self.plan.began(index, hedge::delay(self.conf, server), now);
-        self.ticket.note_server(&self.back.servers[index]);
+        self.plan
+            .began(index, hedge::delay(self.conf, self.back, server), now);
+        self.ticket.note_server(server);
         match Attempt::begin(&self.scene(), session, server) {
             Ok(attempt) => {
                 self.contenders.push(Contender {
@@ -310,7 +311,7 @@ impl<'b> Race<'b> {
         let since = if fault.is_silence() { begun } else { now };
         session.tell_story(server.name(), fault.word(), since);
         self.report(server.index, Sight::Failed);
-        let others = self.back.selector.load().actives() > 1;
+        let others = self.back.roster().selector.actives() > 1;
         let gone = !server.honours_stick();
         self.plan.failed(server.index, gone, others, now);
         self.failed = Some((seat, fault));
@@ -355,7 +356,7 @@ impl<'b> Race<'b> {
         }
         self.vacate(session);
         session.marks.connected = Some(session.age());
-        session.server = winner.seat.keep();
+        session.server = Some(winner.seat.keep());
     }
 
     /// Leaves a server that was still silent when another answered. Whoever was asked earlier than that one was

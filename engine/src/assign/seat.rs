@@ -18,13 +18,22 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(super) struct Seat<'b> {
     back: &'b Backend,
-    /// `None` once the session has it for good.
-    server: Option<Arc<Server>>,
+    server: Arc<Server>,
+    /// The session has it for good.
+    kept: bool,
 }
 
 impl<'b> Seat<'b> {
-    fn take(worker: &Worker, back: &'b Backend, server: usize, began: u64, pinned: bool) -> Self {
-        let server = &back.servers[server];
+    /// `None`: the server was deleted meanwhile.
+    fn take(
+        worker: &Worker,
+        back: &'b Backend,
+        place: usize,
+        began: u64,
+        pinned: bool,
+    ) -> Option<Self> {
+        let roster = back.roster();
+        let server = roster.servers.at(place)?;
         server.sessions.enter();
         server.rate.count(began);
         server.session_began(began);
@@ -34,27 +43,29 @@ impl<'b> Seat<'b> {
             server.totals.at(worker.id).balanced.add(1);
             back.totals.at(worker.id).balanced.add(1);
         }
-        Self {
+        Some(Self {
             back,
-            server: Some(Arc::clone(server)),
-        }
+            server: Arc::clone(server),
+            kept: false,
+        })
     }
 
-    pub(super) fn server(&self) -> &Server {
-        self.server.as_deref().unwrap_or(&self.back.servers[0])
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
     /// The session has it for good, and gives it back at its end.
-    pub(super) fn keep(mut self) -> Option<Arc<Server>> {
-        self.server.take()
+    pub(super) fn keep(mut self) -> Arc<Server> {
+        self.kept = true;
+        Arc::clone(&self.server)
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.sessions.leave();
-            self.back.queue.release(&server);
+        if !self.kept {
+            self.server.sessions.leave();
+            self.back.queue.release(self.server.index);
         }
     }
 }
@@ -67,10 +78,25 @@ pub(super) fn at_once<'b>(
     server: usize,
 ) -> Option<Seat<'b>> {
     match back.queue.enter(Some(server)) {
-        Entry::Slot(server) => Some(Seat::take(worker, back, server, session.began, false)),
+        Entry::Slot(place) => seated(worker, session, back, place, false),
         // The place in the queue is given back as it is dropped.
         Entry::Full | Entry::Wait(_) => None,
     }
+}
+
+/// The slot is held: a seat makes use of it, or it goes back.
+fn seated<'b>(
+    worker: &Worker,
+    session: &Session,
+    back: &'b Backend,
+    place: usize,
+    pinned: bool,
+) -> Option<Seat<'b>> {
+    let seat = Seat::take(worker, back, place, session.began, pinned);
+    if seat.is_none() {
+        back.queue.release(place);
+    }
+    seat
 }
 
 /// A seat as chosen, waiting for one for `timeout queue` if need be.
@@ -82,7 +108,7 @@ pub(super) async fn wait<'b>(
     mut choice: Choice,
     pinned: bool,
 ) -> Result<Seat<'b>, Ending> {
-    let server = loop {
+    let seat = loop {
         let wanted = match choice {
             Choice::None => {
                 back.totals.at(worker.id).connect_errors.add(1);
@@ -92,7 +118,13 @@ pub(super) async fn wait<'b>(
             Choice::Full => None,
         };
         let mut place = match back.queue.enter(wanted) {
-            Entry::Slot(server) => break server,
+            Entry::Slot(place) => match seated(worker, session, back, place, pinned) {
+                Some(seat) => break seat,
+                None => {
+                    choice = choose(session, back, &Tried::default());
+                    continue;
+                }
+            },
             // A pinned session whose server's queue is full goes nowhere else (haproxy-compat 3.15); any
             // other waits for whoever is free first.
             Entry::Full if pinned => return Err(Ending::new(Cause::Server, Phase::Queue)),
@@ -114,12 +146,15 @@ pub(super) async fn wait<'b>(
             )
             .await
         {
-            Ok(Call::Slot(server)) => break server,
+            Ok(Call::Slot(server)) => match seated(worker, session, back, server, pinned) {
+                Some(seat) => break seat,
+                None => choice = choose(session, back, &Tried::default()),
+            },
             Ok(Call::Again) => choice = choose(session, back, &Tried::default()),
             Err(Stop::Ended(ending)) => return Err(ending),
             Err(Stop::Late) => return Err(late(session, Phase::Queue)),
         }
     };
     session.marks.assigned = Some(session.age());
-    Ok(Seat::take(worker, back, server, session.began, pinned))
+    Ok(seat)
 }

@@ -16,6 +16,7 @@ pub(super) fn remembered(
     proxy: &Proxy,
 ) -> Option<usize> {
     let (conf, back) = (proxy.conf().back.as_ref()?, proxy.back.as_ref()?);
+    let servers = &back.roster().servers;
     conf.stick
         .iter()
         .filter(|rule| rule.match_)
@@ -27,8 +28,8 @@ pub(super) fn remembered(
             let named = |server: &&std::sync::Arc<crate::server::Server>| {
                 entry.server_key.as_deref() == Some(&table.server_key(&server.conf))
             };
-            let server = back.servers.iter().find(named).or_else(|| {
-                back.servers
+            let server = servers.iter().find(named).or_else(|| {
+                servers
                     .iter()
                     .find(|server| Some(server.conf.id) == entry.server_id)
             })?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{At, Controller, Published};
+use crate::backend::Backend;
 use crate::clock::Millis;
 use crate::event::{Kind, Named, Spared};
 use crate::health::lines::Standing;
@@ -48,7 +49,10 @@ impl Controller {
             Change::StillDrained => (now, now),
             _ => (before.state, now),
         };
-        let server = &back.servers[at.1];
+        let servers = back.servers();
+        let Some(server) = servers.at(at.1) else {
+            return;
+        };
         let state = self.backends[at.0];
         let kind = Kind::Server {
             server: self.named(at),
@@ -123,9 +127,10 @@ impl Controller {
         self.bus.publish(Some(at.0), kind);
     }
 
-    fn named(&self, (proxy, server): At) -> Named {
+    pub(super) fn named(&self, (proxy, server): At) -> Named {
         let back = self.topology.proxies[proxy].back.as_ref();
-        let server = back.and_then(|back| back.servers.get(server));
+        let servers = back.map(Backend::servers).unwrap_or_default();
+        let server = servers.at(server);
         Named {
             name: server.map_or_else(|| "?".into(), |server| Arc::clone(server.name())),
             backup: server.is_some_and(|server| server.conf.backup),

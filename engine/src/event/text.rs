@@ -52,6 +52,11 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
             );
             (Level::Warning, text)
         }
+        Kind::Member { server, added } => {
+            let what = if *added { "added" } else { "deleted" };
+            let text = format!("{} was {what} by stats socket command.", full(name, server));
+            (Level::Notice, text)
+        }
         Kind::Reserve { server, why } => (Level::Notice, reserve(name, server, *why)),
         Kind::Backend { up, without } => {
             let listen = proxy.is_some_and(|proxy| proxy.front.is_some());

@@ -89,11 +89,21 @@ impl Health {
         changes
     }
 
-    /// `enable health` / `disable health`. False where the server has no check to switch.
-    pub fn enable_check(&mut self, enabled: bool) -> bool {
-        if self.check.configured {
-            self.check.enabled = enabled;
+    /// `enable health` / `disable health`. `None` where the server has no check to switch. One that was never checked
+    /// (an added server) starts as at a start: UP, and its first failed check marks it DOWN.
+    pub fn enable_check(&mut self, enabled: bool) -> Option<Vec<Change>> {
+        if !self.check.configured {
+            return None;
         }
-        self.check.configured
+        let begins = enabled && !self.check.enabled && !self.in_maint();
+        self.check.enabled = enabled;
+        if begins && self.is_up() && !self.is_passable() {
+            self.health = self.conf.rise;
+        }
+        Some(if begins {
+            vec![Change::CheckNow]
+        } else {
+            Vec::new()
+        })
     }
 }

@@ -68,7 +68,7 @@ fn passed() -> Outcome {
 }
 
 fn fresh() -> Health {
-    Health::new(&conf(), true, Failback::Now, 0)
+    Health::new(&conf(), true, Failback::default(), 0)
 }
 
 /// A server whose first check has passed.
@@ -221,7 +221,7 @@ fn a_conditional_pass_stops_new_sessions() {
 fn a_disabled_server_is_in_maintenance_until_it_is_enabled() {
     let mut server = conf();
     server.disabled = true;
-    let mut health = Health::new(&server, true, Failback::Now, 0);
+    let mut health = Health::new(&server, true, Failback::default(), 0);
     assert_eq!(
         (
             health.op() as u8,
@@ -246,7 +246,7 @@ fn a_disabled_server_is_in_maintenance_until_it_is_enabled() {
     );
     assert!(health.wants_checks());
     server.check = false;
-    let health = Health::new(&server, true, Failback::Now, 0);
+    let health = Health::new(&server, true, Failback::default(), 0);
     assert_eq!((health.check_status() as u8, health.check_state()), (1, 8));
 }
 
@@ -254,14 +254,14 @@ fn a_disabled_server_is_in_maintenance_until_it_is_enabled() {
 fn a_server_without_check_is_always_up() {
     let mut server = conf();
     server.check = false;
-    let mut health = Health::new(&server, true, Failback::Now, 0);
+    let mut health = Health::new(&server, true, Failback::default(), 0);
     assert_eq!(
         (health.status_text().as_str(), health.check_state()),
         ("no check", 0)
     );
     assert_eq!(health.health(), 2);
     assert!(health.evidence(Sight::Failed, 1).is_empty());
-    assert!(!health.enable_check(true));
+    assert_eq!(health.enable_check(true), None);
     health.admin(Admin::Maint, 2);
     assert_eq!(
         (
@@ -290,7 +290,7 @@ fn check_state_and_result_follow_a_running_check() {
     assert_eq!(health.check_status(), Status::L7Ok);
     health.check(refused(), 0, 1);
     assert_eq!((health.check_state(), health.check_result()), (6, 2));
-    assert!(health.enable_check(false));
+    assert_eq!(health.enable_check(false), Some(Vec::new()));
     assert_eq!(
         (health.check_state(), health.status_text().as_str()),
         (2, "no check")
@@ -398,5 +398,28 @@ fn invariants_hold_in_a_random_life() {
             assert!(turned || was_up == health.is_up(), "{context}");
             assert!(!turned || health.last_change() == now, "{context}");
         }
+    }
+}
+
+/// `add server`: in maintenance until it is enabled, checked when `enable health` says so, in either order.
+#[test]
+fn an_added_server_waits_for_the_operator() {
+    for check_first in [true, false] {
+        let mut health = Health::added(&conf(), Failback::default(), 0);
+        let now = (health.op(), health.admin_bits(), health.check_state());
+        assert_eq!(now, (OpState::Stopped, AdminBits::FMAINT, 2));
+        if check_first {
+            assert_eq!(health.enable_check(true), Some(Vec::new()));
+            let changes = health.admin(Admin::Ready, 1);
+            assert!(changes.contains(&Change::CheckNow), "{changes:?}");
+        } else {
+            health.admin(Admin::Ready, 1);
+            assert_eq!(health.status_text(), "no check");
+            assert_eq!(health.enable_check(true), Some(vec![Change::CheckNow]));
+        }
+        assert!(health.wants_checks() && health.is_usable());
+        assert_eq!((health.check_state(), health.health()), (6, conf().rise));
+        health.check(refused(), 0, 2);
+        assert_eq!(health.op(), OpState::Stopped);
     }
 }

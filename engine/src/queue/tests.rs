@@ -12,7 +12,7 @@ fn queue(maxconn: u32) -> Queue {
     };
     let queue = Queue {
         core: OnceLock::new(),
-        limits: vec![limits],
+        limits: Mutex::new(vec![limits]),
         fullconn: 100,
     };
     queue.begin();

@@ -8,7 +8,7 @@ pub(super) fn lines(plane: &Plane) -> Vec<String> {
     let mut lines = Vec::new();
     for proxy in &plane.topology().proxies {
         let Some(back) = &proxy.back else { continue };
-        for server in &back.servers {
+        for server in back.servers().iter() {
             let health = controller.health((proxy.index, server.index));
             let up = health.is_some_and(|health| health.is_up());
             lines.push(format!(
