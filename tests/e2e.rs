@@ -8,6 +8,7 @@ mod demo;
 mod dynamic;
 mod failover;
 mod greeting;
+mod idioms;
 mod ipv6;
 mod limits;
 mod listeners;

@@ -10,6 +10,7 @@ use wire::check;
 use crate::diagnostic::{At, Spot};
 use crate::env::Change;
 use crate::keyword::address::ServerTarget;
+use crate::keyword::userlist::UserListDraft;
 use crate::model::{
     Back, Balance, Bind, BindAddress, Expression, Failback, Front, Global, Keepalive, LogTarget,
     OnError, Pages, ProxyKind, ProxyVersion, Server, ServerAddress, StickTable, UnixPermissions,
@@ -20,6 +21,7 @@ use crate::model::{
 pub(crate) struct Draft {
     pub(crate) global: GlobalDraft,
     pub(crate) proxies: Vec<ProxyDraft>,
+    pub(crate) userlists: Vec<UserListDraft>,
 }
 
 /// The `global` section. Its values stand for themselves, so the model's own type holds them.
@@ -155,6 +157,11 @@ pub(crate) struct Settings {
     pub(crate) pages: Pages,
     /// Rules of HTTP that Posthouse's pages do not know: an error in `mode http`.
     pub(crate) strange_rules: Vec<Spot>,
+    /// Rules of HTTP that change nothing for a page, by their names.
+    pub(crate) idle_rules: Vec<At<String>>,
+    /// Userlists and backends that conditions name.
+    pub(crate) named_lists: Vec<At<String>>,
+    pub(crate) named_backends: Vec<At<String>>,
     pub(crate) acls: std::collections::BTreeMap<String, crate::acl::Tests>,
     pub(crate) check: CheckOption,
     pub(crate) greeting: GreetingOption,
@@ -192,6 +199,9 @@ impl Default for Settings {
             http: Vec::new(),
             pages: Pages::default(),
             strange_rules: Vec::new(),
+            idle_rules: Vec::new(),
+            named_lists: Vec::new(),
+            named_backends: Vec::new(),
             acls: std::collections::BTreeMap::new(),
             check: CheckOption::None,
             greeting: GreetingOption::Inferred,

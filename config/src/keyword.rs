@@ -11,11 +11,13 @@ pub(crate) mod global;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod option;
+pub(crate) mod page;
 pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod stick;
 pub(crate) mod suggest;
 pub(crate) mod unsupported;
+pub(crate) mod userlist;
 
 use crate::diagnostic::Fault;
 use crate::lexer::Word;
@@ -23,7 +25,7 @@ pub(crate) use args::{Args, Modifier};
 
 /// Kinds of sections, and of option lists on one line, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sections(pub(crate) u8);
+pub(crate) struct Sections(pub(crate) u16);
 
 pub(crate) const GLOBAL: Sections = Sections(1);
 pub(crate) const DEFAULTS: Sections = Sections(2);
@@ -36,6 +38,8 @@ pub(crate) const BIND: Sections = Sections(32);
 pub(crate) const SERVER: Sections = Sections(64);
 /// Options of `default-server`.
 pub(crate) const DEFAULT_SERVER: Sections = Sections(128);
+/// Lines of a `userlist`.
+pub(crate) const USERLIST: Sections = Sections(256);
 
 /// Everywhere in proxies.
 pub(crate) const ALL: Sections = DEFAULTS.and(FRONTEND).and(LISTEN).and(BACKEND);

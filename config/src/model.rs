@@ -8,6 +8,7 @@ mod log;
 mod pages;
 mod server;
 mod stick;
+mod users;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,9 +17,10 @@ use std::time::Duration;
 
 pub use bind::{Bind, BindAddress, UnixPermissions, V6};
 pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
-pub use pages::{PageAction, PageRule, Pages, StatsPage};
+pub use pages::{PageAction, PageRule, Pages, RedirectTo, StatsPage};
 pub use server::{OnError, ProxyVersion, Server, ServerAddress};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
+pub use users::{User, UserList};
 
 /// Where something was written: `file:line`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,6 +42,8 @@ impl std::fmt::Display for Location {
 pub struct Model {
     /// The `global` section.
     pub global: Global,
+    /// `userlist` sections.
+    pub userlists: Vec<UserList>,
     /// Frontends, backends and listens in the order they are written.
     pub proxies: Vec<Proxy>,
 }

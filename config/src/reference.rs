@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::keyword::{
     BACKEND, BIND, DEFAULT_SERVER, DEFAULTS, FRONTEND, Keyword, LISTEN, SERVER, Sections, Status,
-    bind, global, server,
+    bind, global, server, userlist,
 };
 use crate::section::PROXY_TABLES;
 
@@ -46,6 +46,7 @@ pub fn reference() -> String {
         server::ROWS.iter(),
         SERVER_PLACES,
     );
+    table(&mut page, "userlist", userlist::ROWS.iter(), &[]);
     page
 }
 

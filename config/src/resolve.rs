@@ -20,6 +20,7 @@ use crate::model::{
 mod failover;
 mod http;
 mod timeouts;
+mod users;
 
 /// Builds the model. Complaints go to `report`; with errors among them the result is not to be used.
 pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report) -> Model {
@@ -32,10 +33,13 @@ pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report)
         .map(|(index, proxy)| (Arc::clone(&proxy.name.value), index))
         .collect();
     let mut tables = tables(&draft.proxies);
+    let userlists = users::lists(draft.userlists, report);
+    users::check_names(&draft.proxies, &userlists, report);
     let context = Context {
         global: &global,
         names: &names,
         kinds: &kinds(&draft.proxies),
+        drafts: &draft.proxies,
         resolver,
     };
     let mut proxies: Vec<_> = draft
@@ -47,7 +51,11 @@ pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report)
     for (proxy, table) in proxies.iter_mut().zip(tables) {
         proxy.stick_table = table;
     }
-    Model { global, proxies }
+    Model {
+        global,
+        userlists,
+        proxies,
+    }
 }
 
 /// What resolving one proxy needs of all.
@@ -56,6 +64,7 @@ struct Context<'c> {
     names: &'c HashMap<Arc<str>, usize>,
     /// Whether the proxy of that index has servers.
     kinds: &'c [bool],
+    drafts: &'c [ProxyDraft],
     resolver: Resolver<'c>,
 }
 
@@ -110,6 +119,14 @@ fn proxy_ids(proxies: &[ProxyDraft], report: &mut Report) -> Vec<u32> {
 }
 
 impl Context<'_> {
+    /// The `default_backend` of a proxy of pages, if that has only pages as well.
+    fn page_backend(&self, draft: &ProxyDraft) -> Option<&ProxyDraft> {
+        let name = draft.settings.default_backend.as_ref()?;
+        let index = *self.names.get(&*name.value)?;
+        let backend = &self.drafts[index];
+        (is_http(backend) && http::has_pages(backend)).then_some(backend)
+    }
+
     fn proxy(
         &self,
         draft: &ProxyDraft,
@@ -118,7 +135,7 @@ impl Context<'_> {
         report: &mut Report,
     ) -> Proxy {
         let settings = &draft.settings;
-        let pages = http::pages(draft, report);
+        let pages = http::pages(draft, self.page_backend(draft), report);
         http::tell(draft, report);
         self.warn_of_unused_log(draft, report);
         let front = draft.takes_connections().then(|| self.front(draft, report));

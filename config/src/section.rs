@@ -11,6 +11,7 @@ use crate::keyword::address::Resolver;
 use crate::keyword::{
     self, Args, BACKEND, DEFAULTS, FRONTEND, GLOBAL, Keyword, LISTEN, Modifier, Sections, check,
     global, http, log, option, proxy, stick, suggest, unsupported,
+    userlist::{self, UserListDraft},
 };
 use crate::lexer::{self, Word};
 use crate::model::{Location, ProxyKind};
@@ -28,7 +29,9 @@ pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
 ];
 
 /// Names of sections.
-const SECTIONS: &[&str] = &["global", "defaults", "frontend", "backend", "listen"];
+const SECTIONS: &[&str] = &[
+    "global", "defaults", "frontend", "backend", "listen", "userlist",
+];
 
 /// Where the reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ enum Place {
     Defaults(usize),
     /// Index into the draft's proxies.
     Proxy(usize),
+    /// Index into the draft's userlists.
+    UserList(usize),
     /// In a section that was refused: nothing in it is judged.
     Skipped,
 }
@@ -189,6 +194,7 @@ impl<'a> Reader<'a> {
             .help("a file begins with a section: global, defaults, frontend, backend or listen")),
             Place::Global => self.global(words, line),
             Place::Defaults(_) | Place::Proxy(_) => self.proxy(words, line),
+            Place::UserList(index) => self.userlist(index, words, line),
         }
     }
 
@@ -214,7 +220,7 @@ impl<'a> Reader<'a> {
         let mut rest = words.iter().skip(1 + usize::from(name.is_some()));
         let from = match rest.next() {
             None => None,
-            Some(word) if word.text == "from" && kind != "global" => {
+            Some(word) if word.text == "from" && !["global", "userlist"].contains(&kind) => {
                 let from = rest.next().ok_or_else(|| {
                     Fault::new("missing-argument", "missing name after 'from'.").on(&word.span)
                 })?;
@@ -245,6 +251,9 @@ impl<'a> Reader<'a> {
             );
             return Err(Fault::new("missing-argument", text));
         };
+        if kind == "userlist" {
+            return self.begin_userlist(word);
+        }
         let kind = match kind {
             "frontend" => ProxyKind::Frontend,
             "backend" => ProxyKind::Backend,
@@ -346,6 +355,33 @@ impl<'a> Reader<'a> {
         done.map_err(|fault| fault.or_on(&spot))
     }
 
+    /// `userlist <name>`.
+    fn begin_userlist(&mut self, name: &Word) -> Result<(), Fault> {
+        let mut lists = self.draft.userlists.iter();
+        if lists.any(|draft| draft.list.name == name.text) {
+            let text = format!("userlist '{}' is already there.", name.text);
+            return Err(Fault::new("duplicate-userlist", text).on(&name.span));
+        }
+        let mut draft = UserListDraft::default();
+        draft.list.name.clone_from(&name.text);
+        self.draft.userlists.push(draft);
+        self.place = Place::UserList(self.draft.userlists.len() - 1);
+        Ok(())
+    }
+
+    fn userlist(&mut self, index: usize, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
+        let Some((row, count)) = keyword::find(&[userlist::ROWS], words) else {
+            let name = words.first().map_or("", |word| word.text.as_str());
+            let hint = suggest::hint(name, userlist::ROWS.iter().map(|row| row.name));
+            let text = format!("unknown keyword '{name}' in 'userlist' section{hint}");
+            return Err(Fault::new("unknown-keyword", text));
+        };
+        let mut args = Args::new(words, count, line, self.resolver);
+        args.section = "userlist";
+        let done = keyword::follow(row, &mut args, &mut self.draft.userlists[index]);
+        done.map_err(|fault| fault.or_on(&args.spot()))
+    }
+
     fn proxy(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
         let (own, kind, name) = match self.place {
             Place::Defaults(_) => (DEFAULTS, "defaults", String::new()),
@@ -358,7 +394,7 @@ impl<'a> Reader<'a> {
                 };
                 (section, kind, proxy.name.value.to_string())
             }
-            Place::Nowhere | Place::Global | Place::Skipped => return Ok(()),
+            Place::Nowhere | Place::Global | Place::UserList(_) | Place::Skipped => return Ok(()),
         };
         let (modifier, words) = modifier(words);
         let Some((row, count)) = keyword::find(PROXY_TABLES, words) else {
@@ -371,7 +407,7 @@ impl<'a> Reader<'a> {
         let settings = match self.place {
             Place::Defaults(index) => &mut self.defaults[index].1,
             Place::Proxy(index) => &mut self.draft.proxies[index].settings,
-            Place::Nowhere | Place::Global | Place::Skipped => return Ok(()),
+            Place::Nowhere | Place::Global | Place::UserList(_) | Place::Skipped => return Ok(()),
         };
         let mut args = Args::new(words, count, line, self.resolver);
         (args.modifier, args.section, args.proxy) = (modifier, kind, &name);

@@ -1,10 +1,11 @@
 //! Pages over HTTP: metrics and statistics, in `mode http` frontends (CFG 4.2 `stats ...`).
 //!
 //! Served on the control thread, so a scrape never stands in the way of a session; hyper does the protocol. What
-//! a request gets: the `http-request` rules, first match first, then the page of statistics, else 503.
+//! a request gets is in [`rules`].
 
 mod auth;
 mod page;
+mod rules;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -12,14 +13,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::acl::Request as Facts;
-use config::model::{Model, PageAction, Pages};
+use config::model::{Model, StatsPage};
 use engine::{BindError, PageSession, Proxy};
 use http_body_util::Full;
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, WWW_AUTHENTICATE,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -27,6 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use self::rules::{Asked, Verdict};
 use crate::prometheus::{self, Query};
 use crate::socket::Listener;
 use crate::{Desk, stat};
@@ -146,25 +145,31 @@ impl Visit {
         let Some(pages) = &self.proxy.conf().pages else {
             return unavailable();
         };
-        let url = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |url| url.as_str());
-        let host = request
-            .headers()
-            .get(HOST)
-            .and_then(|host| host.to_str().ok());
-        let facts = Facts {
-            method: request.method().as_str(),
-            url,
-            host: host.unwrap_or_default(),
-            source: self.peer.map(|peer| peer.ip()),
-            port: self.port(),
-        };
-        match decide(pages, &facts) {
-            Some(PageAction::Deny) => plain(StatusCode::FORBIDDEN, "403 Forbidden\n"),
-            Some(PageAction::Metrics) => self.metrics(request.uri().query().unwrap_or_default()),
-            Some(PageAction::Allow) | None => self.statistics(pages, request, url),
+        let source = self.peer.map(|peer| peer.ip());
+        let asked = Asked::new(request, &self.desk.plane, source, self.port());
+        match rules::judge(pages, &asked) {
+            Verdict::Metrics => self.metrics(request.uri().query().unwrap_or_default()),
+            Verdict::Statistics(page, rest) => self.statistics(page, request, &rest),
+            Verdict::Monitor(true) => plain(StatusCode::OK, "200 OK: ready\n"),
+            Verdict::Monitor(false) => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "503 Service Unavailable: not ready\n",
+            ),
+            Verdict::Deny(status) => told(status),
+            Verdict::Text { status, kind, text } => {
+                let mut reply = text_of(kind, text.to_owned());
+                *reply.status_mut() = status_of(status);
+                reply
+            }
+            Verdict::Login(realm) => ask_who(realm.unwrap_or_else(|| self.proxy.name())),
+            Verdict::Redirect(status, to) => {
+                let mut reply = told(status);
+                if let Ok(to) = HeaderValue::from_str(&to) {
+                    reply.headers_mut().insert(LOCATION, to);
+                }
+                reply
+            }
+            Verdict::Nothing => unavailable(),
         }
     }
 
@@ -191,24 +196,8 @@ impl Visit {
         }
     }
 
-    fn statistics(&self, pages: &Pages, request: &Request<Incoming>, url: &str) -> Reply {
-        let Some((conf, rest)) = pages
-            .stats
-            .as_ref()
-            .and_then(|conf| Some((conf, url.strip_prefix(conf.uri.as_str())?)))
-        else {
-            return unavailable();
-        };
-        let given = request.headers().get(AUTHORIZATION);
-        let given = given.and_then(|value| value.to_str().ok());
-        if !auth::permits(&conf.auth, given) {
-            let mut reply = plain(StatusCode::UNAUTHORIZED, "401 Unauthorized\n");
-            let challenge = format!("Basic realm=\"{}\"", conf.realm.replace(['"', '\\'], ""));
-            if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-                reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-            }
-            return reply;
-        }
+    /// The page of statistics; `rest` is what follows its address.
+    fn statistics(&self, conf: &StatsPage, request: &Request<Incoming>, rest: &str) -> Reply {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return plain(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented\n");
         }
@@ -237,15 +226,6 @@ impl Visit {
     }
 }
 
-/// What the rules say: the first whose condition holds.
-fn decide(pages: &Pages, facts: &Facts<'_>) -> Option<PageAction> {
-    let holds = |rule: &&config::model::PageRule| {
-        let condition = rule.condition.as_ref();
-        condition.is_none_or(|condition| condition.holds(facts))
-    };
-    pages.rules.iter().find(holds).map(|rule| rule.action)
-}
-
 fn text(kind: &'static str, body: String) -> Reply {
     let mut reply = Response::new(Full::new(Bytes::from(body)));
     let headers = reply.headers_mut();
@@ -257,6 +237,36 @@ fn text(kind: &'static str, body: String) -> Reply {
 fn plain(status: StatusCode, body: &'static str) -> Reply {
     let mut reply = text("text/plain", body.to_owned());
     *reply.status_mut() = status;
+    reply
+}
+
+fn text_of(kind: &str, body: String) -> Reply {
+    let mut reply = text("text/plain", body);
+    if let Ok(kind) = HeaderValue::from_str(kind) {
+        reply.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    reply
+}
+
+/// The status alone, in words.
+fn told(status: u16) -> Reply {
+    let status = status_of(status);
+    let mut reply = text("text/plain", format!("{status}\n"));
+    *reply.status_mut() = status;
+    reply
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)
+}
+
+/// Asks for a login (RFC 7617).
+fn ask_who(realm: &str) -> Reply {
+    let mut reply = told(401);
+    let challenge = format!("Basic realm=\"{}\"", realm.replace(['"', '\\'], ""));
+    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
     reply
 }
 

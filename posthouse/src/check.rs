@@ -73,6 +73,7 @@ mod tests {
     fn a_stats_socket_is_a_listener() {
         let mut model = Model {
             global: config::model::Global::default(),
+            userlists: Vec::new(),
             proxies: Vec::new(),
         };
         assert!(!has_listener(&model));

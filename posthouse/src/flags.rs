@@ -379,6 +379,7 @@ mod tests {
                 quiet: true,
                 ..Default::default()
             },
+            userlists: Vec::new(),
             proxies: Vec::new(),
         };
         flags("-f a -n 9 -db -V -p /x").apply(&mut model);

@@ -3,8 +3,8 @@
 use super::{ALL, Args, BACK, FRONT, Keyword};
 use crate::acl;
 use crate::diagnostic::Fault;
-use crate::draft::{HttpKind, HttpOnly, Settings};
-use crate::model::{PageAction, PageRule};
+use crate::draft::{HttpKind, Settings};
+use crate::keyword::page::{self, tell};
 use crate::units::Unit;
 
 type Row = Keyword<Settings>;
@@ -20,7 +20,10 @@ macro_rules! told {
                 $sections,
                 "...",
                 (0, super::ANY),
-                |a, s| tell(a, s, HttpKind::$kind),
+                |a, s| {
+                    tell(a, s, HttpKind::$kind);
+                    Ok(())
+                },
                 DOC,
             )
         }
@@ -30,14 +33,14 @@ macro_rules! told {
 /// Directives of HTTP.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
-    Row { negatable: false, ..Row::new("http-request", ALL, "<action> [if|unless <condition>]", (1, super::ANY), http_request, "In `mode http`: `use-service prometheus-exporter`, `deny`, `allow`; told and ignored in `mode tcp`.") },
+    Row { negatable: false, ..Row::new("http-request", ALL, "<action> [if|unless <condition>]", (1, super::ANY), page::http_request, "In `mode http`: `use-service prometheus-exporter`, `deny`, `allow`, `auth`, `return`, `redirect`; told and ignored in `mode tcp`.") },
     Row::new("acl", ALL, "<name> <fetch> [flags] <value>...", (1, super::ANY), |a, s| acl::define(a, &mut s.acls), "A named condition, for the rules that follow."),
     told!("http-response", ALL, Rules),
     told!("http-after-response", ALL, Rules),
-    told!("redirect", ALL, Rules),
+    Row { negatable: false, ..Row::new("redirect", ALL, "location|prefix|scheme <to> [code <code>] [if|unless <condition>]", (2, super::ANY), page::redirect, "In `mode http`; told and ignored in `mode tcp`.") },
     told!("http-check", BACK, Check),
-    Row { negatable: false, ..Row::new("stats", ALL, "enable|uri|auth|realm|refresh|admin|hide-version|show-legends|show-node|show-desc ...", (1, super::ANY), stats, "In `mode http`: the page of statistics; told and ignored in `mode tcp`.") },
-    told!("monitor-uri", FRONT, Statement),
+    Row { negatable: false, ..Row::new("stats", ALL, "enable|uri|auth|realm|refresh|admin|http-request|hide-version|show-version|show-legends|show-node|show-desc ...", (1, super::ANY), stats, "In `mode http`: the page of statistics; told and ignored in `mode tcp`.") },
+    Row::new("monitor-uri", FRONT, "<uri>", (1, 1), page::monitor_uri, "In `mode http`: says 200 there, or 503 with `monitor fail`; told and ignored in `mode tcp`."),
     told!("capture cookie", FRONT, Statement),
     told!("cookie", BACK, Cookie),
     Row::ignored("timeout http-request", ALL, DOC),
@@ -57,39 +60,27 @@ pub(crate) const ROWS: &[Row] = &[
     Row::ignored("unique-id-header", FRONT, DOC),
     Row::ignored("retry-on", BACK, "Posthouse retries what never reached a server, and nothing else."),
     Row::ignored("max-keep-alive-queue", BACK, DOC),
-    Row::ignored("monitor fail", FRONT, DOC),
+    Row::new("monitor fail", FRONT, "if|unless <condition>", (2, super::ANY), page::monitor_fail, "When `monitor-uri` says 503, for example `if { nbsrv(mail) lt 1 }`."),
     Row::refused("use-fcgi-app", BACK, "there is no FastCGI in Posthouse", "remove it"),
 ];
 
-/// `http-request`: what Posthouse's pages need of it; the rest is an error where it would be served.
-fn http_request(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
-    tell(args, settings, HttpKind::Rules)?;
-    let spot = args.spot();
-    let word = args.word()?;
-    let action = match word.text.as_str() {
-        "use-service" if args.take("prometheus-exporter") => PageAction::Metrics,
-        "deny" => {
-            if args.take("deny_status") {
-                args.word()?;
-            }
-            PageAction::Deny
-        }
-        "allow" => PageAction::Allow,
-        _ => {
-            settings.strange_rules.push(spot);
-            while args.next().is_some() {}
-            return Ok(());
-        }
-    };
-    let condition = acl::condition(args, &settings.acls)?;
-    settings.pages.rules.push(PageRule { action, condition });
-    Ok(())
-}
-
 /// `stats ...`: any of them switches the page on, as in HAProxy.
 fn stats(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
-    tell(args, settings, HttpKind::Statement)?;
+    tell(args, settings, HttpKind::Statement);
     let word = args.word()?;
+    if word.text == "http-request" {
+        return page::stats_http_request(args, settings);
+    }
+    if word.text == "admin" {
+        let condition = page::condition(args, settings)?;
+        settings
+            .pages
+            .stats
+            .get_or_insert_default()
+            .admin
+            .push(condition);
+        return Ok(());
+    }
     let page = settings.pages.stats.get_or_insert_default();
     match word.text.as_str() {
         "enable" => {}
@@ -104,13 +95,10 @@ fn stats(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             }
             page.auth.push(login);
         }
-        "realm" => page.realm = args.text()?,
+        "realm" => page.realm = Some(args.text()?),
         "refresh" => page.refresh = Some(args.time_in(Unit::Seconds)?),
-        "admin" => {
-            let condition = acl::condition(args, &settings.acls)?;
-            page.admin.push(condition);
-        }
         "hide-version" => page.hide_version = true,
+        "show-version" => page.hide_version = false,
         "show-legends" => page.show_legends = true,
         "show-node" => {
             page.show_node = true;
@@ -122,22 +110,11 @@ fn stats(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             page.show_desc = Some(words.join(" "));
         }
         // All proxies are shown; the one of the page itself may be asked for alone.
-        "scope" | "http-request" | "show-modules" | "maxconn" | "timeout" => {
-            while args.next().is_some() {}
-        }
+        "scope" | "show-modules" | "maxconn" | "timeout" => while args.next().is_some() {},
         other => {
             let text = format!("'stats {other}' is not supported by Posthouse yet.");
             return Err(Fault::new("not-yet", text).on(&word.span));
         }
     }
     args.end()
-}
-
-fn tell(args: &Args<'_>, settings: &mut Settings, kind: HttpKind) -> Result<(), Fault> {
-    settings.http.push(HttpOnly {
-        spot: args.spot(),
-        keyword: args.keyword,
-        kind,
-    });
-    Ok(())
 }

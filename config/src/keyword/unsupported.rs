@@ -46,7 +46,6 @@ pub(crate) const SECTIONS: &[&str] = &[
     "peers",
     "resolvers",
     "mailers",
-    "userlist",
     "ring",
     "log-forward",
     "log-profile",

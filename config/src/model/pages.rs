@@ -4,16 +4,25 @@ use std::time::Duration;
 
 use crate::acl::Condition;
 
-/// The pages of a `frontend` or `listen` in `mode http`.
+/// The pages of a proxy in `mode http`. A request meets, in this order: `monitor`, `rules`, `stats`,
+/// `redirects`, and then those of `backend`.
 #[derive(Debug, Clone, Default)]
 pub struct Pages {
+    /// `monitor-uri`: where others ask whether we are alive.
+    pub monitor: Option<String>,
+    /// `monitor fail`: any of them that holds says that we are not.
+    pub monitor_fails: Vec<Condition>,
     /// `http-request` rules, in order; the first whose condition holds decides.
     pub rules: Vec<PageRule>,
     /// `stats ...`, where any is written.
     pub stats: Option<StatsPage>,
+    /// `redirect` rules.
+    pub redirects: Vec<PageRule>,
+    /// The pages of the `default_backend`.
+    pub backend: Option<Box<Self>>,
 }
 
-/// An `http-request` line.
+/// A rule: `http-request`, `stats http-request`, `redirect`.
 #[derive(Debug, Clone)]
 pub struct PageRule {
     /// What is done.
@@ -22,15 +31,44 @@ pub struct PageRule {
     pub condition: Option<Condition>,
 }
 
-/// What an `http-request` line does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageAction {
     /// `use-service prometheus-exporter`.
     Metrics,
-    /// `deny`: 403.
-    Deny,
+    /// `deny`, with that status.
+    Deny(u16),
     /// `allow`: the rules after it are not looked at.
     Allow,
+    /// `auth`: asks who it is, for that realm; `None`: the proxy's name.
+    Auth(Option<String>),
+    /// `return`: a text of one's own.
+    Return {
+        /// `status`.
+        status: u16,
+        /// `content-type`.
+        kind: Option<String>,
+        /// `string`.
+        text: String,
+    },
+    /// `redirect`.
+    Redirect {
+        /// `code`.
+        status: u16,
+        /// Where to.
+        to: RedirectTo,
+    },
+}
+
+/// Where a `redirect` leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedirectTo {
+    /// `location`: there.
+    Location(String),
+    /// `prefix`: to that, and behind it what was asked for.
+    Prefix(String),
+    /// `scheme`: to the same, in another scheme.
+    Scheme(String),
 }
 
 /// `stats ...` of a proxy.
@@ -40,8 +78,10 @@ pub struct StatsPage {
     pub uri: String,
     /// `stats auth`, each as `user:password`; empty: anybody.
     pub auth: Vec<String>,
-    /// `stats realm`.
-    pub realm: String,
+    /// `stats http-request`, in order.
+    pub rules: Vec<PageRule>,
+    /// `stats realm`; HAProxy's default is `HAProxy Statistics`.
+    pub realm: Option<String>,
     /// `stats refresh`.
     pub refresh: Option<Duration>,
     /// `stats admin`: who may act; `None` in it is everybody.
@@ -56,12 +96,20 @@ pub struct StatsPage {
     pub show_desc: Option<String>,
 }
 
+impl StatsPage {
+    /// The realm a login is asked for.
+    pub fn realm(&self) -> &str {
+        self.realm.as_deref().unwrap_or("HAProxy Statistics")
+    }
+}
+
 impl Default for StatsPage {
     fn default() -> Self {
         Self {
             uri: "/haproxy?stats".to_owned(),
             auth: Vec::new(),
-            realm: "HAProxy Statistics".to_owned(),
+            rules: Vec::new(),
+            realm: None,
             refresh: None,
             admin: Vec::new(),
             hide_version: false,

@@ -7,25 +7,54 @@ use crate::draft::{HttpKind, HttpOnly, ProxyDraft};
 use crate::model::Pages;
 
 /// What a `mode http` proxy serves itself. One that would serve anything else is refused.
-pub(super) fn pages(draft: &ProxyDraft, report: &mut Report) -> Option<Pages> {
+pub(super) fn pages(
+    draft: &ProxyDraft,
+    backend: Option<&ProxyDraft>,
+    report: &mut Report,
+) -> Option<Pages> {
     let settings = &draft.settings;
     if !is_http(draft) || settings.disabled {
         return None;
     }
-    let pages = &settings.pages;
-    let own = pages.stats.is_some() || !pages.rules.is_empty();
-    let others = !settings.servers.is_empty() || settings.default_backend.is_some();
-    if !own || others {
+    let others = settings.default_backend.is_some() && backend.is_none();
+    if others || backend.is_none() && !has_pages(draft) {
         refuse_mode(draft, report);
         return None;
+    }
+    for rule in &settings.idle_rules {
+        report.fault(&rule.spot, Fault::no_effect(&rule.value));
+    }
+    if let Some(stats) = &settings.pages.stats
+        && !stats.rules.is_empty()
+        && !(stats.auth.is_empty() && stats.realm.is_none())
+    {
+        let text = format!(
+            "proxy '{}': stats 'auth'/'realm' and 'http-request' can't be used at the same time.",
+            draft.name.value
+        );
+        let fault = Fault::new("stats-auth", text).shape(Shape::Whole);
+        report.fault(
+            place(draft),
+            fault.help("write 'stats http-request auth realm <realm>'"),
+        );
     }
     for spot in &settings.strange_rules {
         let text = "this rule is not supported for Posthouse's own pages.";
         let fault = Fault::new("not-yet", text)
-            .help("they know 'http-request use-service prometheus-exporter', 'deny' and 'allow'");
+            .help("they know 'use-service prometheus-exporter', 'deny', 'allow', 'auth', 'return' and 'redirect'");
         report.fault(spot, fault);
     }
-    Some(pages.clone())
+    Some(Pages {
+        backend: backend.map(|backend| Box::new(backend.settings.pages.clone())),
+        ..settings.pages.clone()
+    })
+}
+
+/// Whether a proxy has pages of its own, and nothing else to serve.
+pub(super) fn has_pages(draft: &ProxyDraft) -> bool {
+    let pages = &draft.settings.pages;
+    let own = pages.stats.is_some() || pages.monitor.is_some() || !pages.rules.is_empty();
+    own && draft.settings.servers.is_empty()
 }
 
 /// `mode http`, in a section or in its defaults, for a proxy that would serve traffic.
