@@ -1,22 +1,21 @@
-//! Metrics and statistics over HTTP, by the tools that read HAProxy's: curl, promtool, Debian's exporter and
-//! Prometheus itself.
+//! Metrics and statistics over HTTP, next to Debian's haproxy.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testkit::client::{Client, deliver};
+use testkit::need;
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
-use testkit::{need, run, wait_until};
 
-use crate::scrape::{Daemon, Scrape, curl, metrics};
+use crate::scrape::{Scrape, curl, metrics};
 use crate::support::free_port;
 
 /// A service with one server, a stick table, and the pages as one has them.
-fn configuration(front: SocketAddr, pages: SocketAddr, server: SocketAddr) -> String {
+pub(crate) fn configuration(front: SocketAddr, pages: SocketAddr, server: SocketAddr) -> String {
     format!(
         "global
     stats socket @dir@/socket mode 600 level admin
@@ -53,13 +52,15 @@ frontend pages
     )
 }
 
-struct Scene {
-    server: Server,
-    proxy: Proxy,
-    pages: SocketAddr,
+/// It runs, and has delivered a message.
+pub(crate) struct Scene {
+    pub(crate) server: Server,
+    pub(crate) proxy: Proxy,
+    pub(crate) front: SocketAddr,
+    pub(crate) pages: SocketAddr,
 }
 
-fn scene(program: Program) -> Result<Scene> {
+pub(crate) fn scene(program: Program) -> Result<Scene> {
     let server = Server::start(Manner::Mail)?;
     let (front, pages) = (free_port()?, free_port()?);
     let proxy = Proxy::start(program, &configuration(front, pages, server.address()))?;
@@ -68,6 +69,7 @@ fn scene(program: Program) -> Result<Scene> {
     Ok(Scene {
         server,
         proxy,
+        front,
         pages,
     })
 }
@@ -270,109 +272,6 @@ fn promtool_has_nothing_to_say() -> Result<()> {
         ours.is_empty() && !said.contains("error while linting"),
         "{said}"
     );
-    for test in ["check", "test"] {
-        let file = if test == "check" {
-            "posthouse.rules.yml"
-        } else {
-            "posthouse.test.yml"
-        };
-        let path = format!("{}/../dist/prometheus/{file}", env!("CARGO_MANIFEST_DIR"));
-        run(Command::new("promtool").args([test, "rules", &path]))?;
-    }
-    Ok(())
-}
-
-/// Debian's exporter, over the socket and over `;csv`.
-#[test]
-fn the_haproxy_exporter_reads_both_ways() -> Result<()> {
-    need("prometheus-haproxy-exporter", "prometheus-haproxy-exporter")?;
-    let scene = scene(Program::Posthouse)?;
-    let socket = scene.proxy.socket();
-    for uri in [
-        format!("unix:{}", socket.display()),
-        format!("http://{}/stats;csv", scene.pages),
-    ] {
-        let listen = free_port()?;
-        let arguments = [
-            format!("--haproxy.scrape-uri={uri}"),
-            format!("--web.listen-address={listen}"),
-        ];
-        let _exporter = Daemon::start("prometheus-haproxy-exporter", &arguments)?;
-        let scrape = || curl(&[&format!("http://{listen}/metrics")]).unwrap_or_default();
-        wait_until("the exporter has scraped", || {
-            scrape().contains("\nhaproxy_up 1")
-        })?;
-        let samples = Scrape::parse(&scrape()).samples;
-        for (sample, value) in [
-            ("haproxy_server_up{backend=\"be\",server=\"s1\"}", "1"),
-            ("haproxy_server_up{backend=\"be\",server=\"s2\"}", "0"),
-            (
-                "haproxy_server_sessions_total{backend=\"be\",server=\"s1\"}",
-                "1",
-            ),
-            ("haproxy_backend_up{backend=\"be\"}", "1"),
-            ("haproxy_frontend_sessions_total{frontend=\"fe\"}", "1"),
-            ("haproxy_exporter_csv_parse_failures_total", "0"),
-        ] {
-            ensure!(
-                samples.get(sample).map(String::as_str) == Some(value),
-                "{uri}: {sample}: {:?}",
-                samples.get(sample)
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Prometheus scrapes, and the alert of `dist/` fires when the primary is gone.
-#[test]
-fn prometheus_alerts_when_the_primary_is_gone() -> Result<()> {
-    need("prometheus", "prometheus")?;
-    let scene = scene(Program::Posthouse)?;
-    let directory = tempfile::TempDir::new()?;
-    let rules = format!(
-        "{}/../dist/prometheus/posthouse.rules.yml",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let text = format!(
-        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: ['{rules}']
-scrape_configs:
-  - job_name: posthouse
-    static_configs: [{{targets: ['{}']}}]
-",
-        scene.pages
-    );
-    let file = directory.path().join("prometheus.yml");
-    std::fs::write(&file, text)?;
-    let listen = free_port()?;
-    let _prometheus = Daemon::start(
-        "prometheus",
-        &[
-            format!("--config.file={}", file.display()),
-            format!(
-                "--storage.tsdb.path={}",
-                directory.path().join("data").display()
-            ),
-            format!("--web.listen-address={listen}"),
-        ],
-    )?;
-    let ask = |query: &str| {
-        let query = format!("query={query}");
-        let url = format!("http://{listen}/api/v1/query");
-        curl(&["-G", "--data-urlencode", &query, &url]).unwrap_or_default()
-    };
-    let up = "haproxy_server_status{server=\"s1\",state=\"UP\"} == 1";
-    wait_until("Prometheus has scraped", || {
-        ask(up).contains("\"proxy\":\"be\"")
-    })?;
-    scene.server.stop();
-    let begun = Instant::now();
-    scene.proxy.wait_for_status("be", "s1", "DOWN")?;
-    let alert = "ALERTS{alertname=\"MailServerDown\",server=\"s1\",alertstate=\"firing\"}";
-    wait_until("the alert fires", || ask(alert).contains("\"s1\""))?;
-    // A check interval or three, a scrape, an evaluation.
-    ensure!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
     Ok(())
 }
 

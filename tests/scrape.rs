@@ -7,6 +7,11 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use testkit::{need, run};
 
+/// A file of `dist/`.
+pub(crate) fn dist(name: &str) -> String {
+    format!("{}/../dist/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// What curl gets.
 pub(crate) fn curl(arguments: &[&str]) -> Result<String> {
     need("curl", "curl")?;

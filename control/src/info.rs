@@ -159,7 +159,7 @@ const ROWS: &[(&str, &str, Value)] = &[
     ("CompressBpsRateLim", "CLP:u32", ZERO),
     ("Tasks", "MGP:u32", |f| f.plane.process().sessions.get().to_string()),
     ("Run_queue", "MGP:u32", ZERO),
-    ("Idle_pct", "MaP:u32", |_| "100".into()),
+    ("Idle_pct", "MaP:u32", |f| f.desk.idle.percent(f.now, f.plane.workers()).to_string()),
     ("node", "COS:str", node),
     ("description", "COS:str", |f| f.plane.topology().model.global.description.clone().unwrap_or_default()),
     ("Stopping", "MGP:u32", |f| u8::from(f.plane.process().is_stopping()).to_string()),

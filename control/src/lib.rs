@@ -12,6 +12,7 @@ mod command;
 mod describe;
 pub mod event;
 mod http;
+mod idle;
 mod info;
 pub mod line;
 mod prometheus;
@@ -43,4 +44,5 @@ pub(crate) struct Desk {
     pub(crate) plane: Rc<Plane>,
     pub(crate) program: Program,
     pub(crate) sockets: Vec<socket::Described>,
+    pub(crate) idle: idle::Idle,
 }

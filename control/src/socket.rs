@@ -86,6 +86,7 @@ impl Sockets {
             plane: Rc::clone(plane),
             program,
             sockets,
+            idle: crate::idle::Idle::default(),
         });
         http::serve(self.pages, &desk)?;
         for (socket, described) in self.bound {
