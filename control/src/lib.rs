@@ -45,4 +45,6 @@ pub(crate) struct Desk {
     pub(crate) program: Program,
     pub(crate) sockets: Vec<socket::Described>,
     pub(crate) idle: idle::Idle,
+    /// How long the metrics were lately, in bytes.
+    pub(crate) scraped: std::cell::Cell<usize>,
 }

@@ -5,14 +5,12 @@ mod metrics;
 mod query;
 mod write;
 
-use std::fmt::{self, Display, Formatter};
-
 use engine::histogram::Distribution;
 
 use self::metrics::{Metric, Shape};
 pub(crate) use self::query::Query;
 use self::query::Scope;
-use self::write::{Writer, escaped};
+use self::write::{Shown, Writer, escaped};
 use crate::Desk;
 use crate::info;
 use crate::stat::{self, Kind, Row, Selection, Value};
@@ -59,7 +57,8 @@ const TABLES: &[(Scope, Kind, &str, &[Metric])] = &[
 
 /// All that is wanted, in the text format 0.0.4.
 pub(crate) fn text(desk: &Desk, query: &Query) -> String {
-    let mut out = Writer::new(query);
+    // Scrapes are alike.
+    let mut out = Writer::new(query, desk.scraped.get());
     if query.wants(Scope::Global) {
         process(&mut out, desk);
     }
@@ -113,7 +112,9 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
     if query.wants(Scope::StickTable) {
         tables(&mut out, desk);
     }
-    out.finish()
+    let text = out.finish();
+    desk.scraped.set(text.len() + text.len() / 16);
+    text
 }
 
 /// A frontend, a backend, a server: its row, and what more than one metric needs of it.
@@ -200,64 +201,66 @@ fn table(
         let column = stat::column(metric.column);
         for subject in subjects {
             let value = column.and_then(|column| subject.row.values.get(column));
-            let value = value.unwrap_or(&Value::Empty);
-            let labels = (&*subject.labels, None);
-            match metric.shape {
-                Shape::Plain => out.sample(prefix, metric, labels, Number(value)),
-                Shape::Millis => out.sample(prefix, metric, labels, Seconds(value)),
-                Shape::Checked | Shape::CheckedMillis | Shape::Check if subject.check.is_none() => {
-                }
-                Shape::Checked => out.sample(prefix, metric, labels, count(value)),
-                Shape::CheckedMillis => {
-                    let value = Value::Number(count(value));
-                    out.sample(prefix, metric, labels, Seconds(&value));
-                }
-                Shape::Front => {
-                    states(out, prefix, metric, subject, FRONTS, |is| {
-                        u64::from(is == subject.state)
-                    });
-                }
-                Shape::Listener => {
-                    states(out, prefix, metric, subject, LISTENERS, |is| {
-                        u64::from(is == subject.state)
-                    });
-                }
-                Shape::Server => {
-                    states(out, prefix, metric, subject, SERVERS, |is| {
-                        u64::from(is == subject.state)
-                    });
-                }
-                Shape::Check => states(out, prefix, metric, subject, CHECKS, |is| {
-                    u64::from(Some(is) == subject.check)
-                }),
-                Shape::AggregateStatus => {
-                    let own = own(subject, servers);
-                    states(out, prefix, metric, subject, SERVERS, |is| {
-                        own.iter().filter(|server| server.state == is).count() as u64
-                    });
-                }
-                Shape::AggregateCheck => {
-                    let own = own(subject, servers);
-                    states(out, prefix, metric, subject, CHECKS, |is| {
-                        own.iter().filter(|server| server.check == Some(is)).count() as u64
-                    });
-                }
-            }
+            samples(
+                out,
+                metric.shape,
+                subject,
+                value.unwrap_or(&Value::Empty),
+                servers,
+            );
         }
     }
 }
 
-/// A sample for each state.
-fn states(
+/// The samples of one object.
+fn samples(
     out: &mut Writer<'_>,
-    prefix: &str,
-    metric: &Metric,
+    shape: Shape,
     subject: &Subject<'_>,
-    states: &[&str],
-    value: impl Fn(&str) -> u64,
+    value: &Value,
+    servers: &[&Subject<'_>],
 ) {
-    for state in states {
-        out.sample(prefix, metric, (&subject.labels, Some(state)), value(state));
+    let mut states = |names: &[&str], value: &dyn Fn(&str) -> u64| {
+        for name in names {
+            out.state(&subject.labels, name, value(name));
+        }
+    };
+    let is_in = |state: &str| u64::from(state == subject.state);
+    match shape {
+        Shape::Checked | Shape::CheckedMillis | Shape::Check if subject.check.is_none() => {}
+        Shape::Front => states(FRONTS, &is_in),
+        Shape::Listener => states(LISTENERS, &is_in),
+        Shape::Server => states(SERVERS, &is_in),
+        Shape::Check => states(CHECKS, &|check| u64::from(Some(check) == subject.check)),
+        Shape::AggregateStatus => {
+            let own = own(subject, servers);
+            states(SERVERS, &|state| count(own, |server| server.state == state));
+        }
+        Shape::AggregateCheck => {
+            let own = own(subject, servers);
+            states(CHECKS, &|check| {
+                count(own, |server| server.check == Some(check))
+            });
+        }
+        Shape::Plain | Shape::Millis | Shape::Checked | Shape::CheckedMillis => {
+            out.sample(&subject.labels, shown(shape, value));
+        }
+    }
+}
+
+fn count(servers: &[&Subject<'_>], fits: impl Fn(&Subject<'_>) -> bool) -> u64 {
+    servers.iter().filter(|server| fits(server)).count() as u64
+}
+
+fn shown(shape: Shape, value: &Value) -> Shown<'static> {
+    let in_ms = matches!(shape, Shape::Millis | Shape::CheckedMillis);
+    match value {
+        Value::Number(ms) if in_ms => Shown::Millis(*ms),
+        Value::Number(number) => Shown::Number(*number),
+        Value::Signed(number) => Shown::Signed(*number),
+        _ if shape == Shape::CheckedMillis => Shown::Millis(0),
+        _ if shape == Shape::Checked => Shown::Number(0),
+        Value::Empty | Value::Text(_) => Shown::Nothing,
     }
 }
 
@@ -267,38 +270,6 @@ fn own<'s, 'r>(back: &Subject<'_>, servers: &'s [&'r Subject<'r>]) -> &'s [&'r S
     let from = servers.partition_point(|server| server.row.place.0 < proxy);
     let to = servers.partition_point(|server| server.row.place.0 <= proxy);
     &servers[from..to]
-}
-
-/// A value as it is; `NaN` where there is none.
-struct Number<'v>(&'v Value);
-
-impl Display for Number<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Value::Number(number) => number.fmt(f),
-            Value::Signed(number) => number.fmt(f),
-            Value::Empty | Value::Text(_) => f.write_str("NaN"),
-        }
-    }
-}
-
-/// Milliseconds, as seconds.
-struct Seconds<'v>(&'v Value);
-
-impl Display for Seconds<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Value::Number(ms) => write!(f, "{}.{:03}000", ms / 1000, ms % 1000),
-            _ => f.write_str("NaN"),
-        }
-    }
-}
-
-fn count(value: &Value) -> u64 {
-    match value {
-        Value::Number(number) => *number,
-        _ => 0,
-    }
 }
 
 fn histogram<'s>(
@@ -312,7 +283,7 @@ fn histogram<'s>(
     let mut found = subjects.iter().filter_map(found).peekable();
     if found.peek().is_some() && out.head(prefix, metric) {
         for (labels, distribution) in found {
-            out.histogram(prefix, metric, labels, &distribution);
+            out.histogram(labels, &distribution);
         }
     }
 }
@@ -342,9 +313,9 @@ fn process(out: &mut Writer<'_>, desk: &Desk) {
         match label {
             Some(label) => {
                 let labels = format!("{label}=\"{}\"", escaped(shown));
-                out.sample(PREFIX, metric, (&labels, None), 1);
+                out.sample(&labels, Shown::Number(1));
             }
-            None => out.sample(PREFIX, metric, (&described, None), shown),
+            None => out.sample(&described, Shown::Text(shown)),
         }
     }
 }
@@ -367,7 +338,7 @@ fn tables(out: &mut Writer<'_>, desk: &Desk) {
             continue;
         }
         for (labels, values) in &tables {
-            out.sample(PREFIX, metric, (labels, None), values[place]);
+            out.sample(labels, Shown::Number(values[place]));
         }
     }
 }
@@ -405,9 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_in_prometheus_words() {
-        assert_eq!(Seconds(&Value::Number(1_234)).to_string(), "1.234000");
-        assert_eq!(Number(&Value::Empty).to_string(), "NaN");
+    fn a_status_is_a_state() {
         let states = [("UP 2/3", "UP"), ("no check", "UP"), ("NOLB", "NOLB")];
         for (status, state) in states {
             assert_eq!(state_of(Kind::Server, status), state);

@@ -87,6 +87,7 @@ impl Sockets {
             program,
             sockets,
             idle: crate::idle::Idle::default(),
+            scraped: std::cell::Cell::default(),
         });
         http::serve(self.pages, &desk)?;
         for (socket, described) in self.bound {

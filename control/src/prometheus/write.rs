@@ -1,23 +1,39 @@
 //! The text format 0.0.4: two lines that say what a metric is, then its samples.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use engine::histogram::{BOUNDS, Distribution};
 
 use super::metrics::{Kind, Metric};
 use super::query::Query;
 
-/// The text so far.
+/// The text so far, and the metric whose samples are being written.
 pub(super) struct Writer<'q> {
     out: String,
     query: &'q Query,
+    /// `haproxy_server_status`
+    name: String,
+}
+
+/// A sample's value.
+pub(super) enum Shown<'v> {
+    Number(u64),
+    Signed(i64),
+    /// Milliseconds, as seconds.
+    Millis(u64),
+    Text(&'v str),
+    /// There is none.
+    Nothing,
 }
 
 impl<'q> Writer<'q> {
-    pub(super) fn new(query: &'q Query) -> Self {
+    /// For about so many bytes: a text of megabytes that grows is copied again and again.
+    pub(super) fn new(query: &'q Query, expected: usize) -> Self {
         Self {
-            out: String::with_capacity(64 * 1024),
+            out: String::with_capacity(expected),
             query,
+            name: String::new(),
         }
     }
 
@@ -31,8 +47,8 @@ impl<'q> Writer<'q> {
 
     /// The two lines before a metric's samples. False: it is not wanted.
     pub(super) fn head(&mut self, prefix: &str, metric: &Metric) -> bool {
-        let name = format!("{prefix}_{}", metric.name);
-        if !self.query.wants_metric(&name) {
+        self.name = format!("{prefix}_{}", metric.name);
+        if !self.query.wants_metric(&self.name) {
             return false;
         }
         let kind = match metric.kind {
@@ -44,63 +60,81 @@ impl<'q> Writer<'q> {
         let _ = write!(
             self.out,
             "# HELP {name} {}\n# TYPE {name} {kind}\n",
-            metric.help
+            metric.help,
+            name = self.name
         );
         true
     }
 
-    /// A sample with the labels of its object and, of a metric that has one per state, the state's.
-    pub(super) fn sample(
-        &mut self,
-        prefix: &str,
-        metric: &Metric,
-        (labels, state): (&str, Option<&str>),
-        value: impl Display,
-    ) {
-        let out = &mut self.out;
-        for piece in [prefix, "_", metric.name] {
-            out.push_str(piece);
-        }
+    /// A sample with the labels of its object.
+    pub(super) fn sample(&mut self, labels: &str, value: Shown<'_>) {
+        self.out.push_str(&self.name);
         if !labels.is_empty() {
-            out.push('{');
-            out.push_str(labels);
-            if let Some(state) = state {
-                for piece in [",state=\"", state, "\""] {
-                    out.push_str(piece);
-                }
-            }
-            out.push('}');
+            self.push(&["{", labels, "}"]);
         }
-        let _ = writeln!(out, " {value}");
+        self.value(value);
+    }
+
+    /// One sample of a metric that has one per state.
+    pub(super) fn state(&mut self, labels: &str, state: &str, value: u64) {
+        self.out.push_str(&self.name);
+        self.push(&["{", labels, ",state=\"", state, "\"}"]);
+        self.value(Shown::Number(value));
     }
 
     /// The samples of a histogram, whose times are told in seconds.
-    pub(super) fn histogram(
-        &mut self,
-        prefix: &str,
-        metric: &Metric,
-        labels: &str,
-        found: &Distribution,
-    ) {
-        let (out, name) = (&mut self.out, metric.name);
-        let mut all = 0;
-        for (place, within) in found.within.iter().enumerate() {
-            let _ = match BOUNDS.get(place) {
-                Some(bound) => write!(
-                    out,
-                    "{prefix}_{name}_bucket{{{labels},le=\"{}\"}}",
-                    *bound as f64 / 1e3
-                ),
-                None => write!(out, "{prefix}_{name}_bucket{{{labels},le=\"+Inf\"}}"),
-            };
-            let _ = writeln!(out, " {within}");
-            all = *within;
+    pub(super) fn histogram(&mut self, labels: &str, found: &Distribution) {
+        for (bound, within) in LE.iter().zip(found.within) {
+            self.out.push_str(&self.name);
+            self.push(&["_bucket{", labels, ",le=\"", bound, "\"}"]);
+            self.value(Shown::Number(within));
         }
-        let sum = found.sum_ms as f64 / 1e3;
-        let _ = writeln!(out, "{prefix}_{name}_sum{{{labels}}} {sum:.3}");
-        let _ = writeln!(out, "{prefix}_{name}_count{{{labels}}} {all}");
+        let all = found.within.last().copied().unwrap_or(0);
+        for (ending, value) in [
+            ("_sum{", Shown::Millis(found.sum_ms)),
+            ("_count{", Shown::Number(all)),
+        ] {
+            self.out.push_str(&self.name);
+            self.push(&[ending, labels, "}"]);
+            self.value(value);
+        }
+    }
+
+    fn push(&mut self, pieces: &[&str]) {
+        for piece in pieces {
+            self.out.push_str(piece);
+        }
+    }
+
+    fn value(&mut self, value: Shown<'_>) {
+        let out = &mut self.out;
+        out.push(' ');
+        match value {
+            Shown::Number(number) => push_number(out, number),
+            Shown::Signed(number) => drop(write!(out, "{number}")),
+            Shown::Millis(0) => out.push_str("0.000000"),
+            Shown::Millis(ms) => drop(write!(out, "{}.{:03}000", ms / 1000, ms % 1000)),
+            Shown::Text(text) => out.push_str(text),
+            Shown::Nothing => out.push_str("NaN"),
+        }
+        out.push('\n');
     }
 }
+
+/// Most numbers are small, and there are very many of them.
+fn push_number(out: &mut String, number: u64) {
+    if number < 10 {
+        out.push(char::from(b'0' + number as u8));
+    } else {
+        let _ = write!(out, "{number}");
+    }
+}
+
+/// The bounds of histograms in seconds.
+static LE: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let bounds = BOUNDS.iter().map(|bound| (*bound as f64 / 1e3).to_string());
+    bounds.chain(["+Inf".to_owned()]).collect()
+});
 
 /// A label's value.
 pub(super) fn escaped(text: &str) -> String {
@@ -117,7 +151,7 @@ mod tests {
     #[test]
     fn a_histogram_adds_up_to_its_count() {
         let query = Query::default();
-        let mut writer = Writer::new(&query);
+        let mut writer = Writer::new(&query, 0);
         let mut found = Distribution {
             within: [3; BOUNDS.len() + 1],
             sum_ms: 1_234,
@@ -125,14 +159,14 @@ mod tests {
         found.within[0] = 1;
         assert!(writer.head("posthouse_server", &metrics::GREETING));
         let labels = "proxy=\"be\",server=\"s1\"";
-        writer.histogram("posthouse_server", &metrics::GREETING, labels, &found);
+        writer.histogram(labels, &found);
         let text = writer.finish();
         for line in [
             "# TYPE posthouse_server_greeting_seconds histogram",
             "posthouse_server_greeting_seconds_bucket{proxy=\"be\",server=\"s1\",le=\"0.001\"} 1",
             "posthouse_server_greeting_seconds_bucket{proxy=\"be\",server=\"s1\",le=\"2.5\"} 3",
             "posthouse_server_greeting_seconds_bucket{proxy=\"be\",server=\"s1\",le=\"+Inf\"} 3",
-            "posthouse_server_greeting_seconds_sum{proxy=\"be\",server=\"s1\"} 1.234",
+            "posthouse_server_greeting_seconds_sum{proxy=\"be\",server=\"s1\"} 1.234000",
             "posthouse_server_greeting_seconds_count{proxy=\"be\",server=\"s1\"} 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
