@@ -57,6 +57,8 @@ pub struct Dialogue {
     errors: u32,
     transactions: u32,
     idle_commands: u32,
+    /// The server has said its last word: 221 or 421.
+    server_has_left: bool,
     greeted: bool,
     client_ended: bool,
     over: Option<End>,
@@ -114,6 +116,7 @@ impl Dialogue {
             errors: 0,
             transactions: 0,
             idle_commands: 0,
+            server_has_left: false,
             greeted: false,
             client_ended: false,
             over: None,
@@ -136,8 +139,8 @@ impl Dialogue {
             self.inbox.extend_from_slice(&bytes[used..]);
         } else {
             self.inbox.extend_from_slice(bytes);
-            self.resume(now, shell);
         }
+        self.resume(now, shell);
     }
 
     /// The client has ended its side. What it has sent before is still answered; but nothing is moved any more.
@@ -168,6 +171,7 @@ impl Dialogue {
         }
         self.leg = Leg::Greeting;
         self.server = Some(server);
+        self.server_has_left = false;
         self.common = common;
         self.replies = Vec::new();
         self.server_since = now;
@@ -201,7 +205,9 @@ impl Dialogue {
 
     /// Health checks or an operator say that this server is not to be relied on: it is left where that is safe.
     pub fn server_down(&mut self, now: Millis, shell: &mut dyn Shell) {
-        if self.leg == Leg::Seeking || self.work.as_ref().is_some_and(|work| work.end_is_out()) {
+        let stays = matches!(self.state(), State::S6Unprotected | State::S7);
+        let spoiled = self.work.as_ref().is_some_and(|work| work.spoiled);
+        if stays || spoiled {
             return;
         }
         self.lose(Why::Down, now, shell);
@@ -239,6 +245,7 @@ impl Dialogue {
         {
             work.ack = super::work::Ack::Done;
             self.advance(now, shell);
+            self.resume(now, shell);
         }
     }
 
@@ -332,8 +339,11 @@ impl Dialogue {
         self.work.get_or_insert_default()
     }
 
-    /// Goes on with what the client has sent already.
+    /// Goes on with what the server and the client have sent already.
     fn resume(&mut self, now: Millis, shell: &mut dyn Shell) {
+        if !self.replies.is_empty() && !self.reply_is_early() {
+            self.take_replies(&[], now, shell);
+        }
         if !self.inbox.is_empty() {
             let mut inbox = std::mem::take(&mut self.inbox);
             let used = self.take(&inbox, now, shell);
@@ -381,16 +391,17 @@ impl Dialogue {
         if !self.has_server() {
             return;
         }
-        let quiet = self.work.as_ref().is_none_or(|work| work.tape.is_drained());
+        let drained = self.work.as_ref().is_none_or(|work| work.tape.is_drained());
         let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
-        if self.leg == Leg::Up && quiet && !body && self.over != Some(End::ServerLeft) {
+        let parting = if self.server_has_left {
+            Parting::Done
+        } else if self.leg == Leg::Up && drained && !body {
             shell.to_server(b"QUIT\r\n");
-            shell.release_server(Parting::Polite);
-        } else if self.over == Some(End::ServerLeft) {
-            shell.release_server(Parting::Polite);
+            Parting::Polite
         } else {
-            shell.release_server(Parting::Hard);
-        }
+            Parting::Hard
+        };
+        shell.release_server(parting);
     }
 
     fn drop_work(&mut self, shell: &mut dyn Shell) {

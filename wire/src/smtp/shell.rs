@@ -22,8 +22,9 @@ pub trait Shell {
     /// may write at once or gather what one input brings.
     fn to_server(&mut self, bytes: &[u8]);
 
-    /// The server's leg is given up. Politely: write what is queued (a QUIT is its end), then close without a
-    /// reset. Otherwise forget what is queued and reset it: the server must not take what it has for a whole message.
+    /// The server's leg is given up, as `parting` says. [`Parting::Done`]: close it. [`Parting::Polite`]: write what
+    /// is queued, then close without a reset. [`Parting::Hard`]: forget what is queued and close; what the server
+    /// has is not a whole message.
     fn release_server(&mut self, parting: Parting);
 
     /// Whether the process-wide bound leaves room for `more` bytes of journal in memory; if not, the body goes to
@@ -58,7 +59,9 @@ pub trait Shell {
 /// How a server is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parting {
-    /// It was told QUIT, or has said goodbye itself.
+    /// It has answered QUIT or said 421: nothing more will come, and nothing is queued for it.
+    Done,
+    /// A QUIT is the last thing queued for it; what it answers is of no matter.
     Polite,
     /// In the middle of something.
     Hard,

@@ -141,6 +141,17 @@ impl Tape {
         self.entries.len() - self.told
     }
 
+    /// What the commands without a reply are.
+    pub(super) fn unanswered_phases(&self) -> Vec<Phase> {
+        let unanswered = self.entries[self.told..].iter();
+        unanswered.map(|entry| entry.kind.phase()).collect()
+    }
+
+    /// Whether the next command to send is the last there is.
+    pub(super) fn is_sending_last(&self) -> bool {
+        self.sent + 1 == self.entries.len()
+    }
+
     /// Whether this server has heard nothing that it has not answered.
     pub(super) fn is_drained(&self) -> bool {
         self.heard == self.sent

@@ -1,7 +1,12 @@
 //! A dialogue between a scripted client and scripted servers, without sockets.
 
+mod client;
+mod kill;
 mod matrix;
 mod plain;
+mod server;
+mod simulation;
+mod world;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use super::capabilities::Extension;
 use super::record::Record;
 use super::settings::Settings;
 use super::shell::{Millis, Shell, State};
-use super::tape::{Kind, Tape};
+use super::tape::{Entry, Kind, Tape};
 
 /// What there is between a command and the moment nothing of it matters any more. An idle session has none.
 #[derive(Debug, Default)]
@@ -41,9 +41,11 @@ pub(super) enum Ack {
 }
 
 impl Work {
-    /// Whether the end of data waits for an acknowledgement.
+    /// Whether the end of data waits: for the answers to what goes before it, and for its acknowledgement by TCP. A
+    /// server that dies before that moment has not got the message.
     pub(super) fn holds_back(&self, settings: &Settings) -> bool {
-        settings.hold_back.is_some() && self.body.is_whole() && self.ack != Ack::Done
+        let acknowledged = settings.hold_back.is_none() || self.ack == Ack::Done;
+        self.body.is_whole() && !(self.tape.is_drained() && acknowledged)
     }
 
     /// Another server: from the beginning.
@@ -59,6 +61,18 @@ impl Work {
     /// body as far as it is here.
     pub(super) fn is_caught_up(&self) -> bool {
         self.tape.heard >= self.tape.told && self.body_sent == self.body.length()
+    }
+
+    /// Whether what the client sends of a body can go to the server at once.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_caught_up() && self.tape.is_drained() && !self.waits_written
+    }
+
+    /// The chunk that the client is sending, when its bytes can go to the server at once.
+    pub(super) fn live_chunk(&self) -> Option<Entry> {
+        let open = self.chunk_open && !self.waits_written && self.tape.is_sending_last();
+        let live = open && self.body_sent == self.body.length();
+        self.tape.last().filter(|_| live)
     }
 
     /// Whether the server has had the end of data, and the client waits for the answer.
@@ -134,7 +148,8 @@ impl Work {
             }
             Kind::Chunk(last) => {
                 let empty = entry.chunk.begin == entry.chunk.end;
-                if last && empty && self.must_wait(settings, now) {
+                // Before an empty one there is nothing that an answer would not acknowledge.
+                if last && empty && !self.tape.is_drained() {
                     return Ok(false);
                 }
                 shell.to_server(self.tape.line(entry));
@@ -165,23 +180,23 @@ impl Work {
         let end = entry.chunk.end;
         let held = entry.kind.is_end() && self.holds_back(settings);
         let here = self.body.length().min(if held { end - 1 } else { end });
+        let mut sent = false;
         if self.body_sent < here {
-            return self.send_body(here, shell);
-        }
-        if held && self.body.length() == end && self.must_wait(settings, now) {
+            sent = self.send_body(here, shell)?;
+        } else if held && self.body.length() == end && self.must_wait(settings, now) {
             return Ok(false);
         }
         if self.body_sent == end {
             self.chunk_open = false;
             self.tape.sent += 1;
-            return Ok(true);
+            sent = true;
         }
-        Ok(false)
+        Ok(sent)
     }
 
     fn must_wait(&mut self, settings: &Settings, now: Millis) -> bool {
         let wait = self.holds_back(settings);
-        if wait && self.ack == Ack::NotAsked {
+        if wait && self.ack == Ack::NotAsked && self.tape.is_drained() {
             self.ack = Ack::Asked(now);
         }
         wait

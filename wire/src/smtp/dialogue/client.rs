@@ -261,7 +261,7 @@ impl Dialogue {
         let settings = std::sync::Arc::clone(&self.settings);
         let up = self.leg == Leg::Up;
         let work = self.work();
-        if !up || !work.is_caught_up() || !work.tape.is_drained() {
+        if !up || !work.is_live() {
             return 0;
         }
         let mut fits = true;
@@ -461,8 +461,7 @@ impl Dialogue {
         let settings = std::sync::Arc::clone(&self.settings);
         let up = self.leg == Leg::Up;
         let work = self.work();
-        let live = up && work.chunk_open && work.body_sent == work.body.length();
-        let Some(entry) = work.tape.last().filter(|_| live) else {
+        let Some(entry) = work.live_chunk().filter(|_| up) else {
             return 0;
         };
         let last = entry.kind.is_end();

@@ -1,8 +1,6 @@
 //! Between two servers: leaving one, asking for another, catching up, giving up. The replay matrix lives here.
 
-use super::{
-    Count, Dialogue, End, Intake, Leg, Millis, Parting, Phase, Quest, Shell, State, Why, words,
-};
+use super::{Count, Dialogue, End, Intake, Leg, Millis, Parting, Quest, Shell, State, Why, words};
 use crate::smtp::ServerId;
 use crate::smtp::record::Move;
 use crate::smtp::reply::Reply;
@@ -45,11 +43,7 @@ impl Dialogue {
         }
         let state = self.state();
         match why {
-            Why::Closed | Why::Reset => self.part_hard(shell),
-            Why::Leaving | Why::Busy => {
-                shell.release_server(Parting::Polite);
-                self.without_server();
-            }
+            Why::Closed | Why::Reset | Why::Silent | Why::Nonsense => self.part_hard(shell),
             _ => {
                 self.part(shell);
                 self.without_server();
@@ -157,10 +151,8 @@ impl Dialogue {
             State::S7 => State::S8,
             state => state,
         };
-        if reply.code != 421 {
-            shell.to_server(b"QUIT\r\n");
-        }
-        shell.release_server(Parting::Polite);
+        self.work().tape.hear();
+        self.part(shell);
         self.without_server();
         self.left = why;
         self.seek_from(state, why, now);
@@ -173,7 +165,9 @@ impl Dialogue {
     /// The server died with the whole message in its hands.
     fn outcome_unknown(&mut self, now: Millis, shell: &mut dyn Shell) {
         shell.count(Count::OutcomeUnknown);
-        self.say(words::UNKNOWN, Phase::End, shell);
+        for phase in self.work().tape.unanswered_phases() {
+            self.say(words::UNKNOWN, phase, shell);
+        }
         self.close_record(Some(words::UNKNOWN), now, shell);
         self.drop_work(shell);
         self.episode = None;

@@ -40,7 +40,7 @@ impl Dialogue {
     }
 
     /// A chunk is answered before it is sent: the reply waits, or a next one would be taken for its answer.
-    fn reply_is_early(&self) -> bool {
+    pub(super) fn reply_is_early(&self) -> bool {
         self.leg == Leg::Up
             && self
                 .work
@@ -49,6 +49,7 @@ impl Dialogue {
     }
 
     fn reply(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
+        self.server_has_left = matches!(reply.code, 221 | 421);
         match self.leg {
             Leg::Greeting if reply.code == 220 => self.server_greeted(now, shell),
             Leg::Hello if reply.class() == 2 => self.hello_again(reply, now, shell),

@@ -1,0 +1,163 @@
+//! Kill at every byte: the same sessions over and over, and each time the server dies one byte later, of those it was
+//! sent or of those it has sent. What must come of it follows from the bytes alone.
+
+use super::client::Letter;
+use super::server::Mood;
+use super::world::World;
+use super::*;
+
+fn letter(index: usize, chunks: &[usize]) -> Letter {
+    Letter {
+        mail: format!(" FROM:<s{index}@b>"),
+        recipients: vec![" TO:<a@d>".into(), " TO:<x@d>".into(), " TO:<c@d>".into()],
+        body: b"Subject: t\r\n\r\n..dot\r\n".to_vec(),
+        chunks: chunks.to_vec(),
+    }
+}
+
+/// The recorded sessions: their messages, and whether the client pipelines.
+fn sessions() -> Vec<(Vec<Letter>, bool)> {
+    vec![
+        (vec![letter(0, &[])], false),
+        (vec![letter(0, &[])], true),
+        (vec![letter(0, &[21])], true),
+        (vec![letter(0, &[5, 0, 16])], true),
+        (vec![letter(0, &[14, 7, 0])], false),
+        (
+            vec![letter(0, &[]), letter(1, &[4, 17]), letter(2, &[])],
+            true,
+        ),
+    ]
+}
+
+/// When the server dies.
+#[derive(Debug, Clone, Copy)]
+enum Death {
+    Never,
+    Hears(usize),
+    Says(usize),
+}
+
+/// What was to be seen at the moment of death.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    /// Bytes handed out for the server, whether they have reached it or not.
+    handed: usize,
+    /// Messages whose last reply has reached the dialogue.
+    answered: usize,
+}
+
+fn mood() -> Mood {
+    Mood {
+        pipelining: true,
+        refuses: Some('x'),
+        ..Mood::default()
+    }
+}
+
+fn begin(session: &(Vec<Letter>, bool), hold_back: bool) -> World {
+    let mut settings = Settings::new("proxy.example");
+    settings.hold_back = hold_back.then_some(10);
+    World::new(settings, session.0.clone(), session.1)
+}
+
+/// One thing after the other, always in the same order. `false`: nothing is left to do.
+fn turn(world: &mut World) -> bool {
+    if world.dialogue.quest().is_some() {
+        world.join(mood());
+    }
+    world.client_hears(1)
+        || world.client_speaks(usize::MAX)
+        || world.server_hears(1)
+        || world.server_took(true)
+        || world.server_speaks(1)
+}
+
+fn run(session: &(Vec<Letter>, bool), hold_back: bool, death: Death) -> (World, Option<Moment>) {
+    let mut world = begin(session, hold_back);
+    let mut moment = None;
+    loop {
+        let due = match death {
+            Death::Never => false,
+            Death::Hears(bytes) => world.to_server == bytes,
+            Death::Says(bytes) => world.from_server == bytes,
+        };
+        if moment.is_none() && due && world.server.is_some() {
+            moment = Some(Moment {
+                handed: world.to_server + world.room.server.len(),
+                answered: queued(&world),
+            });
+            world.kill();
+        }
+        if !turn(&mut world) {
+            return (world, moment);
+        }
+    }
+}
+
+/// How many messages have their 250, with the client or on its way there.
+fn queued(world: &World) -> usize {
+    let under_way = String::from_utf8_lossy(&world.room.client)
+        .matches("queued")
+        .count();
+    let here = world.client.fates.iter().filter(|fate| fate.end.is_some());
+    under_way + here.count()
+}
+
+/// Where in the bytes for the server each message has ended.
+fn ends(session: &(Vec<Letter>, bool), hold_back: bool) -> Vec<usize> {
+    let mut world = begin(session, hold_back);
+    let mut found = Vec::new();
+    while turn(&mut world) {
+        if world.mailbox.borrow().len() > found.len() {
+            found.push(world.to_server);
+        }
+    }
+    found
+}
+
+#[test]
+fn at_every_byte_of_either_direction() {
+    for session in sessions() {
+        for hold_back in [false, true] {
+            let (whole, _) = run(&session, hold_back, Death::Never);
+            let ends = ends(&session, hold_back);
+            assert_eq!(ends.len(), session.0.len());
+            let hears = (0..=whole.to_server).map(Death::Hears);
+            let says = (0..=whole.from_server).map(Death::Says);
+            for death in hears.chain(says) {
+                let (mut world, moment) = run(&session, hold_back, death);
+                let what = format!(
+                    "{death:?}, pipelining {}, {:?}",
+                    session.1, session.0[0].chunks
+                );
+                let Some(moment) = moment else {
+                    continue;
+                };
+                // Handed over as a whole and not answered: S7. Anything else must go unnoticed.
+                let handed = ends.iter().filter(|&&end| end <= moment.handed).count();
+                let unknown = (handed > moment.answered).then_some(moment.answered);
+                assert_eq!(world.client.dismissed, None, "{what}");
+                assert!(world.client.finished, "{what}");
+                for (index, fate) in world.client.fates.iter().enumerate() {
+                    if unknown == Some(index) {
+                        let end = fate.end.as_deref().unwrap_or_default();
+                        assert!(end.starts_with("451 4.4.2"), "{what}: {fate:?}");
+                    } else {
+                        assert_eq!(fate.failure, None, "{what}");
+                        assert_eq!(fate.accepted.len(), 2, "{what}");
+                    }
+                }
+                let counted = world.room.counts.contains(&Count::OutcomeUnknown);
+                assert_eq!(counted, unknown.is_some(), "{what}");
+                let records = world.room.records.len();
+                assert_eq!(
+                    records,
+                    session.0.len(),
+                    "{what}: one record per transaction"
+                );
+                world.check(false);
+            }
+        }
+    }
+}
