@@ -4,6 +4,7 @@ All of them run at the same time, each on ports of its own, in front of the same
 and Posthouse read one and the same configuration.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -20,6 +21,10 @@ PACKAGES = {
     "smtp-sink": "postfix",
     "strace": "strace",
 }
+PROXIES = ["haproxy", "haproxy-splice", "nginx", "posthouse"]
+POSTHOUSE = ROOT / "target/release/posthouse"
+# HAProxy at its best with bulk.
+SPLICE = ("tune.pipesize 1048576\n    maxpipes 64", "option splice-auto")
 NGINX_STREAM = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 
@@ -36,6 +41,7 @@ class Contender:
     name: str
     ports: Ports
     process: subprocess.Popen | None = None
+    stats: str = ""
 
     def pids(self):
         """The process and its children: nginx and a master have workers."""
@@ -74,12 +80,57 @@ def wait_for(port, seconds=10):
     raise SystemExit(f"bench: nothing answers on port {port}")
 
 
-def haproxy_config(ports, sinks, syslog):
+
+
+def head(more_global="", more_defaults="", maxconn=8400):
+    """What is in every configuration: as an operator would have it."""
+    return f"""
+global
+    maxconn {maxconn}
+    nbthread 2
+    {more_global}
+
+defaults
+    mode tcp
+    balance roundrobin
+    timeout connect 5s
+    timeout client 5m
+    timeout server 5m
+    {more_defaults}
+"""
+
+
+# What the growth measurements change.
+VARIED = {"more": "", "table": 100_000}
+
+
+@contextlib.contextmanager
+def varied(name, value):
+    before = VARIED[name]
+    VARIED[name] = value
+    try:
+        yield
+    finally:
+        VARIED[name] = before
+
+
+def extended(text):
+    """With so much more configuration behind the rest."""
+    return varied("more", text)
+
+
+def table_size(entries):
+    """With stick tables for so many."""
+    return varied("table", entries)
+
+
+def haproxy_config(ports, sinks, syslog, stats, more):
+    """`more`: a line of the global section and one of the defaults."""
     proxies = "".join(
         f"""
 listen {name}
     bind 127.0.0.1:{port}
-    stick-table type ip size 100k expire 30m
+    stick-table type ip size {VARIED["table"]} expire 30m
     stick on src
     option tcp-check
     tcp-check expect rstring ^220
@@ -90,21 +141,9 @@ listen {name}
             ("bulk", ports.bulk, sinks.bulk),
         ]
     )
-    return f"""
-global
-    maxconn 9000
-    nbthread 2
-    log 127.0.0.1:{syslog} local0
-
-defaults
-    mode tcp
-    log global
-    option tcplog
-    balance roundrobin
-    timeout connect 5s
-    timeout client 5m
-    timeout server 5m
-{proxies}"""
+    reports = f"stats socket {stats} mode 600 level admin\n    stats timeout 5m\n    log 127.0.0.1:{syslog} local0"
+    logs = "log global\n    option tcplog"
+    return head(f"{reports}\n    {more[0]}", f"{logs}\n    {more[1]}") + proxies + VARIED["more"]
 
 
 def nginx_config(ports, sinks, syslog, directory):
@@ -128,6 +167,14 @@ stream {{
 """
 
 
+def program(name):
+    return POSTHOUSE if name == "posthouse" else need("haproxy")
+
+
+def haproxy_version():
+    return subprocess.run([need("haproxy"), "-v"], capture_output=True, text=True).stdout.split()[2]
+
+
 def start(name, sinks, syslog, directory):
     """Starts one; `direct` is the sinks themselves."""
     if name == "direct":
@@ -140,12 +187,13 @@ def start(name, sinks, syslog, directory):
         path.write_text(nginx_config(ports, sinks, syslog, directory))
         command = [need("nginx"), "-c", path, "-p", directory, "-e", f"{directory}/nginx.error"]
     else:
-        path.write_text(haproxy_config(ports, sinks, syslog))
-        program = need("haproxy") if name == "haproxy" else ROOT / "target/release/posthouse"
-        command = [program, "-db", "-f", path]
+        stats = f"{directory}/{name}.sock"
+        more = SPLICE if name == "haproxy-splice" else ("", "")
+        path.write_text(haproxy_config(ports, sinks, syslog, stats, more))
+        command = [program(name), "-db", "-f", path]
     with open(f"{directory}/{name}.log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    contender = Contender(name, ports, process)
+    contender = Contender(name, ports, process, f"{directory}/{name}.sock")
     wait_for(ports.mail)
     wait_for(ports.bulk)
     return contender

@@ -1,9 +1,11 @@
-"""What a contender used: CPU time, memory, system calls."""
+"""What a contender used: CPU time, memory, system calls; and how its workers share the sessions."""
 
+import collections
 import contextlib
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -42,3 +44,22 @@ def syscalls(contender, work):
     _, table = tracer.communicate(timeout=20)
     totals = [line.split() for line in table.splitlines() if line.rstrip().endswith("total")]
     return sum(int(words[3] if len(words) > 3 else words[2]) for words in totals)
+
+
+def ask(path, command):
+    """What a stats socket answers."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(path)
+        client.sendall(command.encode() + b"\n")
+        parts = []
+        while part := client.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts).decode()
+
+
+def shares(contender):
+    """Sessions per worker of Posthouse: the name of a session begins with its worker's number."""
+    names = re.findall(r"^(0x[0-9a-f]+):", ask(contender.stats, "show sess"), re.MULTILINE)
+    workers = collections.Counter(int(name, 16) >> 36 & 0xFF for name in names)
+    return [workers[worker] for worker in sorted(workers)]

@@ -172,14 +172,15 @@ impl<T> Keyword<T> {
 
     /// How many of `words` the name takes, if it is this keyword.
     fn matches(&self, words: &[Word]) -> Option<usize> {
-        let mut count = 0;
-        for part in self.name.split(' ') {
-            if words.get(count)?.text != part {
-                return None;
+        let mut left = self.name;
+        for (before, word) in words.iter().enumerate() {
+            left = left.strip_prefix(word.text.as_str())?;
+            if left.is_empty() {
+                return Some(before + 1);
             }
-            count += 1;
+            left = left.strip_prefix(' ')?;
         }
-        Some(count)
+        None
     }
 }
 

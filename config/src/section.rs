@@ -2,6 +2,7 @@
 
 mod blocks;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{At, Fault, Line, Report, Shape, Spot};
@@ -56,6 +57,8 @@ pub(crate) struct Reader<'a> {
     env: Env<'a>,
     resolver: Resolver<'a>,
     defaults: Vec<(Option<String>, Settings)>,
+    /// Where the proxy of a name is among the draft's.
+    names: HashMap<Arc<str>, usize>,
     place: Place,
     blocks: Blocks,
 }
@@ -68,6 +71,7 @@ impl<'a> Reader<'a> {
             env,
             resolver,
             defaults: Vec::new(),
+            names: HashMap::new(),
             place: Place::Nowhere,
             blocks: Blocks::default(),
         }
@@ -265,6 +269,8 @@ impl<'a> Reader<'a> {
         };
         let name: Arc<str> = word.text.as_str().into();
         self.refuse_second(&name, word)?;
+        self.names
+            .insert(Arc::clone(&name), self.draft.proxies.len());
         self.draft.proxies.push(ProxyDraft {
             kind,
             name: At { value: name, spot },
@@ -276,14 +282,10 @@ impl<'a> Reader<'a> {
 
     /// HAProxy 3.4: any two proxies of one name are an error.
     fn refuse_second(&self, name: &str, word: &Word) -> Result<(), Fault> {
-        let Some(first) = self
-            .draft
-            .proxies
-            .iter()
-            .find(|proxy| *proxy.name.value == *name)
-        else {
+        let Some(&first) = self.names.get(name) else {
             return Ok(());
         };
+        let first = &self.draft.proxies[first];
         let text = format!(
             "{} '{name}' has the same name as {} '{name}' declared at {}.",
             "proxy",

@@ -52,7 +52,8 @@ struct Shard {
 }
 
 impl Table {
-    pub(crate) fn new(spec: &StickTable) -> Self {
+    /// An empty one.
+    pub fn new(spec: &StickTable) -> Self {
         let shards = if spec.size <= ONE_SHARD { 1 } else { SHARDS };
         Self {
             spec: spec.clone(),
@@ -82,7 +83,7 @@ impl Table {
     }
 
     /// Looks a client up and refreshes its entry.
-    pub(crate) fn touch(&self, key: &Key, now: u64) -> Option<Remembered> {
+    pub fn touch(&self, key: &Key, now: u64) -> Option<Remembered> {
         let mut shard = self.shard(key);
         shard.drop_expired(self.expire, now);
         let entry = shard.entries.to_back(key)?;
@@ -91,7 +92,7 @@ impl Table {
     }
 
     /// Remembers the server a client got. In a table that is full of what must stay, nothing happens.
-    pub(crate) fn store_server(&self, key: Key, id: u32, server_key: &str, now: u64) {
+    pub fn store_server(&self, key: Key, id: u32, server_key: &str, now: u64) {
         self.update(key, now, |entry, spec| {
             entry.set_server(spec, id, server_key)
         });

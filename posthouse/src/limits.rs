@@ -49,16 +49,17 @@ fn reserved(model: &Model) -> u64 {
         .filter_map(|p| p.front.as_ref())
         .map(|front| front.binds.len())
         .sum();
-    let servers: usize = model
+    let checked = model
         .proxies
         .iter()
         .filter_map(|p| p.back.as_ref())
-        .map(|back| back.servers.len())
-        .sum();
+        .flat_map(|back| &back.servers)
+        .filter(|server| server.check)
+        .count();
     let admin = model.global.stats_sockets.len() as u64
         + u64::from(model.global.stats_maxconn.unwrap_or(10));
-    // Every worker has a listener of its own; every server may be in a check.
-    BASE + threads * (3 + listeners as u64) + servers as u64 + admin
+    // Every worker has a listener of its own; every checked server may be in one.
+    BASE + threads * (3 + listeners as u64) + checked as u64 + admin
 }
 
 /// Decides `global.maxconn` where nobody did and raises the limits of the process to match.

@@ -11,7 +11,7 @@ use super::end::{End, Pending};
 use super::pipe::PipePool;
 
 /// Bytes of one direction after which splice is cheaper than copying.
-const SPLICE_AFTER: u64 = 256 * 1024;
+const SPLICE_AFTER: u64 = 128 * 1024;
 
 /// Bytes a direction may move before other sessions get their turn.
 const BUDGET: usize = 1 << 20;
