@@ -1,6 +1,7 @@
 //! End-to-end tests: one file per behaviour, one binary so that linking happens once.
 
 mod abuse;
+mod agent;
 mod article;
 mod checks;
 mod ctl;

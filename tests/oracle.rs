@@ -28,6 +28,7 @@ const WANTED: &[&str] = &[
     "first-health",
     "not-yet",
     "mode-http",
+    "clear-passwords",
     "metrics-of-nothing",
     "listener-waiting",
     "greeting-gate",

@@ -324,9 +324,20 @@ pub(crate) struct ServerDraft {
     /// Where it is; unset in `default-server`.
     pub(crate) target: Option<At<ServerTarget>>,
     pub(crate) check_send_proxy: bool,
+    pub(crate) agent: AgentDraft,
     /// What to do where a name is unknown at the start (`init-addr`).
     pub(crate) init_addr: InitAddr,
     pub(crate) cookie: Option<Spot>,
+}
+
+/// `agent-*` options, which may come in any order and from `default-server`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AgentDraft {
+    pub(crate) check: bool,
+    pub(crate) port: Option<u16>,
+    pub(crate) addr: Option<std::net::IpAddr>,
+    pub(crate) inter: Option<Duration>,
+    pub(crate) send: String,
 }
 
 /// `init-addr` (CFG 5.2): what helps when a name has no address.
@@ -379,11 +390,13 @@ impl Default for ServerDraft {
                 slowstart: None,
                 tcp_ut: None,
                 source: None,
+                agent: None,
             },
             name: None,
             id: None,
             target: None,
             check_send_proxy: false,
+            agent: AgentDraft::default(),
             init_addr: InitAddr::Resolve,
             cookie: None,
         }

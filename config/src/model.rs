@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use bind::{Bind, BindAddress, UnixPermissions, V6};
 pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
 pub use pages::{PageAction, PageRule, Pages, RedirectTo, StatsPage};
-pub use server::{OnError, ProxyVersion, Server, ServerAddress};
+pub use server::{Agent, OnError, ProxyVersion, Server, ServerAddress};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
 pub use users::{User, UserList};
 

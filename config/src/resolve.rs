@@ -17,6 +17,7 @@ use crate::model::{
     Back, Bind, Front, Global, Keepalive, Model, Proxy, Server, StickRule, StickTable, StoreType,
 };
 
+mod agent;
 mod failover;
 mod http;
 mod timeouts;
@@ -397,7 +398,9 @@ impl Context<'_> {
             );
             report.fault(spot, Fault::warning("needs-http", text).shape(Shape::Whole));
         }
+        let agent = agent::resolve(proxy, draft, &target.spot, report);
         Some(Server {
+            agent,
             id,
             id_forced: draft.id.is_some(),
             address,

@@ -4,6 +4,7 @@
 //! command is answered with, come from the table.
 
 mod address;
+mod agent;
 mod caller;
 mod frontend;
 mod help;
@@ -110,12 +111,12 @@ const COMMANDS: &[Command] = &[
     command(&["clear", "counters"], Operator, "[all]", "clear max statistics counters (or all counters)", Now(show::clear_counters)),
     command(&["clear", "table"], Operator, "<table> [<filter>]*", "remove an entry from a table (filter: data/key)", Now(table::clear)),
     command(&["del", "server"], Admin, "<bk>/<srv>", "remove a server that is in maintenance and has no sessions", Now(member::del)).says(NOTICE),
-    command(&["disable", "agent"], Admin, "<bk>/<srv>", "disable agent checks", Now(server::disable_agent)),
+    command(&["disable", "agent"], Admin, "<bk>/<srv>", "disable agent checks", Now(agent::disable)),
     command(&["disable", "frontend"], Admin, "<frontend>", "temporarily disable specific frontend", Now(frontend::disable)).says(NOTICE),
     command(&["disable", "health"], Admin, "<bk>/<srv>", "disable health checks", Now(server::disable_health)),
     command(&["disable", "server"], Admin, "<bk>/<srv>", "disable a server for maintenance", Now(server::disable)),
     command(&["echo"], User, "<text>", "print a text", Now(caller::echo)).says(INFO),
-    command(&["enable", "agent"], Admin, "<bk>/<srv>", "enable agent checks", Now(server::enable_agent)),
+    command(&["enable", "agent"], Admin, "<bk>/<srv>", "enable agent checks", Now(agent::enable)),
     command(&["enable", "frontend"], Admin, "<frontend>", "re-enable specific frontend", Now(frontend::enable)).says(NOTICE),
     command(&["enable", "health"], Admin, "<bk>/<srv>", "enable health checks", Now(server::enable_health)),
     command(&["enable", "server"], Admin, "<bk>/<srv>", "enable a disabled server", Now(server::enable)),

@@ -1,6 +1,7 @@
 //! `show servers state`: a server's state in numbers, made to be read back by the next process (MGT 9.3).
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use config::model::ServerAddress;
 use engine::backend::Backend;
@@ -37,7 +38,7 @@ fn line(out: &mut String, proxy: &Proxy, server: &Server, health: &Health, now: 
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        "{} {} {} {} {address} {} {} {} {} {} {} {} {} {} 0 {} {} {} {port} - 0 {} {} - 0",
+        "{} {} {} {} {address} {} {} {} {} {} {} {} {} {} {} {} {} {} {port} - 0 {} {} {} {}",
         backend.id,
         backend.name,
         conf.id,
@@ -51,14 +52,19 @@ fn line(out: &mut String, proxy: &Proxy, server: &Server, health: &Health, now: 
         health.check_result(),
         health.health(),
         health.check_state(),
+        health.agent_state(),
         u8::from(backend.id_forced),
         u8::from(conf.id_forced),
         place.fqdn.as_deref().unwrap_or("-"),
         place.check_port.unwrap_or(0),
-        place
-            .check_addr
-            .map_or_else(|| "-".into(), |address| address.to_string()),
+        or_dash(place.check_addr),
+        or_dash(place.agent_addr),
+        place.agent_port,
     );
+}
+
+fn or_dash(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "-".into(), |address| address.to_string())
 }
 
 fn address(address: &ServerAddress) -> (String, u16) {

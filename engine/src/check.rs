@@ -18,6 +18,7 @@ use wire::proxy::{self, Addresses};
 use crate::controller::Controller;
 use crate::server::{Place, Server};
 
+pub(crate) mod agent;
 mod stream;
 
 use self::stream::Stream;

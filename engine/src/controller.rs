@@ -4,6 +4,7 @@
 //! and the controller lets the change be seen: a new selector for workers, events, sessions to end. It
 //! lives on the control thread and is never borrowed across an await.
 
+mod agent;
 mod member;
 mod tell;
 

@@ -8,6 +8,7 @@
 //! with a health of 0 where there is no `default-server` line; that slip is not reproduced.)
 
 mod admin;
+mod agent;
 pub mod lines;
 mod live;
 mod reserve;
@@ -20,9 +21,11 @@ use bitflags::bitflags;
 use config::model::{Failback, OnError, Server};
 use wire::check::{Outcome, Status, Verdict};
 
+use self::agent::AgentState;
 use self::live::Live;
 pub use self::live::Sight;
 use self::reserve::Reserve;
+use self::status::fraction;
 pub use self::weight::WeightError;
 
 bitflags! {
@@ -178,6 +181,8 @@ pub enum Change {
 pub struct Detail {
     /// The check.
     pub report: Report,
+    /// It was the agent's word.
+    pub agent: bool,
     /// `3/3 UP`, see [`Health::fraction`].
     pub fraction: String,
 }
@@ -190,6 +195,7 @@ pub struct Health {
     admin: AdminBits,
     health: u32,
     check: CheckState,
+    agent: AgentState,
     last: Option<Report>,
     live: Live,
     reserve: Reserve,
@@ -266,6 +272,7 @@ impl Health {
                 status: Status::Initializing,
                 result: None,
             },
+            agent: AgentState::new(server.agent.is_some()),
             last: None,
             live: Live::default(),
             reserve: Reserve::default(),
@@ -291,6 +298,7 @@ impl Health {
         health.admin = AdminBits::FMAINT;
         health.check.enabled = false;
         health.check.paused = false;
+        health.agent = AgentState::added(server.agent.is_some());
         health
     }
 
@@ -358,6 +366,7 @@ impl Health {
         if before != (self.check.status, self.health) {
             let detail = Detail {
                 report: report.clone(),
+                agent: false,
                 fraction: self.fraction(),
             };
             changes.push(Change::Checked(detail));
@@ -365,8 +374,10 @@ impl Health {
         let cause = Cause::Report(report);
         match verdict {
             Verdict::Failed if failed_to_nothing => self.stop(cause, now, &mut changes),
-            Verdict::Passed if self.is_passable() => self.run(cause, now, &mut changes),
-            Verdict::Conditional if self.is_passable() => {
+            Verdict::Passed if self.is_passable() && !self.agent.objects() => {
+                self.run(cause, now, &mut changes);
+            }
+            Verdict::Conditional if self.is_passable() && !self.agent.objects() => {
                 self.begin_stopping(cause, now, &mut changes);
             }
             _ => {}

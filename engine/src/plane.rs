@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::backend::Backend;
-use crate::check::{self, Subject};
+use crate::check::{self, Subject, agent};
 use crate::clock::{Clock, Millis};
 use crate::controller::{At, Controller, Evidence, Refused};
 use crate::event::{Bus, Kind, ProcessState, ProxyState, Troubles};
@@ -25,7 +25,7 @@ use crate::log::{Level, Line, LogSink, Route};
 use crate::order::{Killer, Order, SessionReport, Which};
 use crate::page::PageSession;
 use crate::process::Process;
-use crate::schedule;
+use crate::schedule::{self, Asked};
 use crate::topology::{Proxy, Topology};
 use crate::worker::{self, Handle, Setup};
 
@@ -322,18 +322,21 @@ impl Plane {
         let added = self.controller.borrow_mut().add(proxy, conf, workers);
         let (at, server) = added?;
         if server.conf.check {
-            self.run_check(at, Duration::ZERO);
+            self.run_check(at, Asked::Server, Duration::ZERO);
+        }
+        if server.conf.agent.is_some() {
+            self.run_check(at, Asked::Agent, Duration::ZERO);
         }
         Ok(())
     }
 
     fn run_checks(&self) {
-        for (at, first) in schedule::first_checks(&self.topology.model) {
-            self.run_check(at, first);
+        for (at, whom, first) in schedule::first_checks(&self.topology.model) {
+            self.run_check(at, whom, first);
         }
     }
 
-    fn run_check(&self, at: At, first: Duration) {
+    fn run_check(&self, at: At, whom: Asked, first: Duration) {
         let proxy = &self.topology.proxies[at.0];
         let (Some(back), Some(running)) = (&proxy.conf().back, &proxy.back) else {
             return;
@@ -341,15 +344,25 @@ impl Plane {
         let Some(server) = running.servers().at(at.1).cloned() else {
             return;
         };
-        let subject = Subject {
-            at,
-            limits: check::Limits::new(&server.conf, back),
-            script: Arc::clone(&back.check),
-            server,
-            bufsize: self.topology.model.global.bufsize,
+        let controller = Rc::clone(&self.controller);
+        let task = match (whom, server.conf.agent.clone()) {
+            (Asked::Server, _) => {
+                let subject = Subject {
+                    at,
+                    limits: check::Limits::new(&server.conf, back),
+                    script: Arc::clone(&back.check),
+                    server,
+                    bufsize: self.topology.model.global.bufsize,
+                };
+                tokio::task::spawn_local(check::run(controller, subject, first))
+            }
+            (Asked::Agent, Some(agent)) => {
+                let subject = agent::Subject::new(at, server, &agent, back);
+                tokio::task::spawn_local(agent::run(controller, subject, first))
+            }
+            (Asked::Agent, None) => return,
         };
-        let task = check::run(Rc::clone(&self.controller), subject, first);
-        let task = tokio::task::spawn_local(task).abort_handle();
+        let task = task.abort_handle();
         self.controller.borrow_mut().runs_for(at, task);
     }
 

@@ -4,41 +4,47 @@ use std::time::Duration;
 
 use config::model::Model;
 
-/// Each checked server, as indices of proxy and server, with the pause before its first check.
+/// Who is asked about a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The server itself, by its check.
+    Server,
+    /// Its agent.
+    Agent,
+}
+
+/// Each check and agent, with indices of proxy and server and the pause before its first time.
 ///
 /// haproxy-compat 3.4: the shortest interval of at least a second, raised to the server's own, is
-/// divided among all checks in the order of the configuration; the first runs at once.
-pub(crate) fn first_checks(model: &Model) -> Vec<((usize, usize), Duration)> {
-    let checked: Vec<_> = model
-        .proxies
-        .iter()
-        .enumerate()
-        .filter(|(_, proxy)| !proxy.disabled)
-        .filter_map(|(index, proxy)| Some((index, proxy.back.as_ref()?)))
-        .flat_map(|(index, back)| {
-            back.servers
-                .iter()
-                .enumerate()
-                .filter(|(_, server)| server.check)
-                .map(move |(at, server)| ((index, at), server.inter))
-        })
-        .collect();
+/// divided among all in the order of the configuration, check before agent; the first runs at once.
+pub(crate) fn first_checks(model: &Model) -> Vec<((usize, usize), Asked, Duration)> {
+    let mut asked = Vec::new();
+    for (index, proxy) in model.proxies.iter().enumerate() {
+        let back = proxy.back.as_ref().filter(|_| !proxy.disabled);
+        for (at, server) in back.into_iter().flat_map(|back| &back.servers).enumerate() {
+            let check = server.check.then_some((Asked::Server, server.inter));
+            let agent = server.agent.as_ref();
+            let agent = agent.map(|agent| (Asked::Agent, agent.inter));
+            let both = [check, agent].into_iter().flatten();
+            asked.extend(both.map(|(whom, inter)| ((index, at), whom, inter)));
+        }
+    }
     let second = Duration::from_secs(1);
-    let shortest = checked
+    let shortest = asked
         .iter()
-        .map(|(_, inter)| *inter)
+        .map(|(.., inter)| *inter)
         .filter(|inter| *inter >= second)
         .min();
-    let count = u32::try_from(checked.len()).unwrap_or(u32::MAX).max(1);
-    checked
+    let count = u32::try_from(asked.len()).unwrap_or(u32::MAX).max(1);
+    asked
         .iter()
         .zip(0u32..)
-        .map(|((at, inter), place)| {
+        .map(|((at, whom, inter), place)| {
             let mut span = shortest.unwrap_or(Duration::ZERO).max(*inter);
             if let Some(most) = model.global.max_spread_checks {
                 span = span.min(most);
             }
-            (*at, span * place / count)
+            (*at, *whom, span * place / count)
         })
         .collect()
 }

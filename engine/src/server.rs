@@ -93,6 +93,12 @@ pub struct Place {
     pub check_addr: Option<IpAddr>,
     /// `port`, `set server ... check-port`.
     pub check_port: Option<u16>,
+    /// `agent-addr`: where its agent is, where it is not the server's address.
+    pub agent_addr: Option<IpAddr>,
+    /// `agent-port`; 0 without an agent.
+    pub agent_port: u16,
+    /// `agent-send`.
+    pub agent_send: String,
 }
 
 /// The four times of `show stat`: queue, connect, response, total.
@@ -126,11 +132,15 @@ pub(crate) enum Standing {
 
 impl Server {
     pub(crate) fn new(conf: model::Server, index: usize, workers: usize, greets: bool) -> Self {
+        let agent = conf.agent.as_ref();
         let place = Place {
             address: conf.address.clone(),
             fqdn: conf.fqdn.clone(),
             check_addr: conf.check_addr,
             check_port: conf.check_port,
+            agent_addr: agent.and_then(|agent| agent.addr),
+            agent_port: agent.map_or(0, |agent| agent.port),
+            agent_send: agent.map_or_else(String::new, |agent| agent.send.clone()),
         };
         Self {
             place: ArcSwap::from_pointee(place),

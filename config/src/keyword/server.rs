@@ -25,6 +25,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("fall", SERVERS, "<number>", (1, 1), |a, s| { s.server.fall = a.number(1..=i32::MAX as u32)?; Ok(()) }, "Checks to fail before it is DOWN; default 3."),
     Row::new("port", SERVERS, "<port>", (1, 1), |a, s| { s.server.check_port = Some(a.number(1..=65_535)?); Ok(()) }, "Port of checks."),
     Row::new("addr", SERVERS, "<address>", (1, 1), addr, "Address of checks."),
+    Row::new("agent-check", SERVERS, "", (0, 0), |_, s| { s.agent.check = true; Ok(()) }, "Ask an agent on the server how it is; needs `agent-port`."),
+    Row::new("no-agent-check", SERVERS, "", (0, 0), |_, s| { s.agent.check = false; Ok(()) }, "No agent."),
+    Row::new("agent-port", SERVERS, "<port>", (1, 1), |a, s| { s.agent.port = Some(a.number(1..=65_535)?); Ok(()) }, "The agent's port."),
+    Row::new("agent-addr", SERVERS, "<address>", (1, 1), |a, s| { s.agent.addr = Some(host(a)?); Ok(()) }, "The agent's address; default the server's."),
+    Row::new("agent-inter", SERVERS, "<time>", (1, 1), |a, s| { s.agent.inter = Some(positive(a)?); Ok(()) }, "Time between its answers; default 2s."),
+    Row::new("agent-send", SERVERS, "<text>", (1, 1), |a, s| { s.agent.send = a.word()?.text.clone(); Ok(()) }, "What it is sent first."),
     Row::new("weight", SERVERS, "<0..256>", (1, 1), |a, s| { s.server.weight = a.number(0..=256)?; Ok(()) }, "Share of the load; default 1."),
     Row::new("maxconn", SERVERS, "<number>", (1, 1), |a, s| { s.server.maxconn = a.count()?; Ok(()) }, "Sessions at once; more wait."),
     Row::new("minconn", SERVERS, "<number>", (1, 1), |a, s| { s.server.minconn = a.count()?; Ok(()) }, "The same under little load."),
@@ -58,12 +64,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row::refused("redir", SERVERS, "'redir' needs HTTP", "remove it"),
     Row::not_yet("init-state", SERVERS, "The state at the start."),
     Row::not_yet("track", SERVERS, "Follow another server's state."),
-    Row::not_yet("agent-check", SERVERS, "Ask an agent on the server."),
-    Row::not_yet("agent-port", SERVERS, "The agent's port."),
-    Row::not_yet("agent-addr", SERVERS, "The agent's address."),
-    Row::not_yet("agent-inter", SERVERS, "Time between its questions."),
-    Row::not_yet("agent-send", SERVERS, "What it is asked."),
-    Row::not_yet("no-agent-check", SERVERS, "No agent."),
     Row::not_yet("send-proxy-v2-ssl", SERVERS, "PROXY header with TLS facts."),
     Row::not_yet("send-proxy-v2-ssl-cn", SERVERS, "The same with a name."),
     Row::not_yet("proxy-v2-options", SERVERS, "More in the PROXY header."),
@@ -154,13 +154,15 @@ fn id(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
 }
 
 fn addr(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
+    draft.server.check_addr = Some(host(args)?);
+    Ok(())
+}
+
+fn host(args: &mut Args<'_>) -> Result<std::net::IpAddr, Fault> {
     let word = args.word()?;
     let found = address::host(&word.text, args.resolver);
-    draft.server.check_addr =
-        Some(found.map_err(|text| {
-            Fault::new("bad-address", format!("'addr' : {text}")).on(&word.span)
-        })?);
-    Ok(())
+    let named = |text| Fault::new("bad-address", format!("'{}' : {text}", args.keyword));
+    found.map_err(|text| named(text).on(&word.span))
 }
 
 fn source(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {

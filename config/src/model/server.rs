@@ -72,6 +72,21 @@ pub struct Server {
     pub tcp_ut: Option<Duration>,
     /// `source <address>`.
     pub source: Option<SocketAddr>,
+    /// `agent-check`.
+    pub agent: Option<Agent>,
+}
+
+/// A program on the server that says how it is (CFG 5.2 `agent-check`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// `agent-port`.
+    pub port: u16,
+    /// `agent-addr`; the server's own otherwise.
+    pub addr: Option<IpAddr>,
+    /// `agent-inter`, default 2 s: also how long it may take where there is no `timeout check`.
+    pub inter: Duration,
+    /// `agent-send`: what it is sent first.
+    pub send: String,
 }
 
 /// Where a server is.

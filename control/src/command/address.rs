@@ -11,7 +11,7 @@ use super::{Answer, Call};
 
 const BY: &str = "by 'stats socket command'";
 
-fn server(call: &Call<'_>, (proxy, server): At) -> Result<Arc<Server>, String> {
+pub(super) fn server(call: &Call<'_>, (proxy, server): At) -> Result<Arc<Server>, String> {
     let back = call.desk.plane.topology().proxies[proxy].back.as_ref();
     let server = back.and_then(|back| back.servers().at(server).cloned());
     server.ok_or_else(|| "No such server.".into())
@@ -93,7 +93,7 @@ pub(super) fn set_check_port(call: &Call<'_>, at: At) -> Answer {
     Ok(String::new())
 }
 
-fn port(word: &str) -> Result<u16, String> {
+pub(super) fn port(word: &str) -> Result<u16, String> {
     let number: i64 = word
         .parse()
         .map_err(|_| "provided port is not an integer")?;

@@ -4,7 +4,7 @@ use engine::Topology;
 use engine::controller::At;
 use engine::health::{Admin, Claim};
 
-use super::{Answer, Call, address};
+use super::{Answer, Call, address, agent};
 
 /// `set server <bk>/<srv> state|weight|health <value>`.
 pub(super) fn set(call: &mut Call<'_>) -> Answer {
@@ -17,9 +17,10 @@ pub(super) fn set(call: &mut Call<'_>) -> Answer {
         Some("check-addr") => address::set_check_addr(call, at),
         Some("check-port") => address::set_check_port(call, at),
         Some("fqdn") => address::set_fqdn(call, at),
-        Some("agent" | "agent-addr" | "agent-port" | "agent-send") => {
-            Err("agent checks are not enabled on this server.".into())
-        }
+        Some("agent") => agent::set(call, at),
+        Some("agent-addr") => agent::set_addr(call, at),
+        Some("agent-port") => agent::set_port(call, at),
+        Some("agent-send") => agent::set_send(call, at),
         Some("ssl") => Err("TLS is not supported by Posthouse yet.".into()),
         _ => Err("usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | \
                   check-addr | check-port | fqdn | health | ssl | state | weight"
@@ -107,18 +108,6 @@ pub(super) fn enable_health(call: &mut Call<'_>) -> Answer {
 pub(super) fn disable_health(call: &mut Call<'_>) -> Answer {
     // Where there is none, it is off.
     switch_check(call, false).map(|_| String::new())
-}
-
-/// `enable agent`.
-pub(super) fn enable_agent(call: &mut Call<'_>) -> Answer {
-    named(call)?;
-    Err("Agent was not configured on this server, cannot enable.".into())
-}
-
-/// `disable agent`: there is none.
-pub(super) fn disable_agent(call: &mut Call<'_>) -> Answer {
-    named(call)?;
-    Ok(String::new())
 }
 
 fn switch_check(call: &Call<'_>, on: bool) -> Result<bool, String> {

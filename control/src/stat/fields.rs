@@ -1,6 +1,6 @@
 //! The columns of `show stat` (MGT 9.1), in HAProxy 3.4's order: name, and how each kind of row fills it.
 //!
-//! A column that belongs to HTTP, agents or idle connections holds what HAProxy writes for a `mode tcp`
+//! A column that belongs to HTTP or idle connections holds what HAProxy writes for a `mode tcp`
 //! proxy that has none of them: nothing, or zero.
 
 use config::model::{Balance, ServerAddress};
@@ -96,22 +96,22 @@ pub(super) const FIELDS: &[Field] = &[
     field("comp_rsp", "MCP:u64", |_| ZERO, |_| EMPTY, |_| ZERO),
     field("lastsess", "MAP:s32", |_| EMPTY, |r| since(r.server.last_session(), r.now), |r| since(r.back.last_session(), r.now)),
     field("last_chk", "MOP:str", |_| EMPTY, |r| r.reported(|p| t(&p.outcome.info)), |_| EMPTY),
-    field("last_agt", "MOP:str", |_| EMPTY, |_| EMPTY, |_| EMPTY),
+    field("last_agt", "MOP:str", |_| EMPTY, |r| r.agent_reported(|p| t(&p.outcome.info)), |_| EMPTY),
     field("qtime", "MaP:u32", |_| EMPTY, |r| n(r.server.times.queue.average()), |r| n(r.back.times.queue.average())),
     field("ctime", "MaP:u32", |_| EMPTY, |r| n(r.server.times.connect.average()), |r| n(r.back.times.connect.average())),
     field("rtime", "MaP:u32", |_| EMPTY, |_| ZERO, |_| ZERO),
     field("ttime", "MaP:u32", |_| EMPTY, |r| n(r.server.times.total.average()), |r| n(r.back.times.total.average())),
-    field("agent_status", "MOP:str", |_| EMPTY, |_| EMPTY, |_| EMPTY),
-    field("agent_code", "MOP:u32", |_| EMPTY, |_| EMPTY, |_| EMPTY),
-    field("agent_duration", "MDP:u64", |_| EMPTY, |_| EMPTY, |_| EMPTY),
+    field("agent_status", "MOP:str", |_| EMPTY, |r| r.agent(|h| t(agent_status(h))), |_| EMPTY),
+    field("agent_code", "MOP:u32", |_| EMPTY, |r| r.agent_reported(check_code), |_| EMPTY),
+    field("agent_duration", "MDP:u64", |_| EMPTY, |r| r.agent_reported(|p| p.duration_ms.map_or(Value::Empty, n)), |_| EMPTY),
     field("check_desc", "MOP:str", |_| EMPTY, |r| r.running(|h| t(h.check_status().description())), |_| EMPTY),
-    field("agent_desc", "MOP:str", |_| EMPTY, |_| EMPTY, |_| EMPTY),
+    field("agent_desc", "MOP:str", |_| EMPTY, |r| r.agent(|h| t(h.agent_status().0.description())), |_| EMPTY),
     field("check_rise", "CGS:u32", |_| EMPTY, |r| r.running(|h| n(h.rise_fall().0)), |_| EMPTY),
     field("check_fall", "CGS:u32", |_| EMPTY, |r| r.running(|h| n(h.rise_fall().1)), |_| EMPTY),
     field("check_health", "CGS:u32", |_| EMPTY, |r| r.running(|h| n(h.health())), |_| EMPTY),
-    field("agent_rise", "CGS:u32", |_| EMPTY, |_| EMPTY, |_| EMPTY),
-    field("agent_fall", "CGS:u32", |_| EMPTY, |_| EMPTY, |_| EMPTY),
-    field("agent_health", "CGS:u32", |_| EMPTY, |_| EMPTY, |_| EMPTY),
+    field("agent_rise", "CGS:u32", |_| EMPTY, |r| r.agent(|_| n(1_u32)), |_| EMPTY),
+    field("agent_fall", "CGS:u32", |_| EMPTY, |r| r.agent(|_| n(1_u32)), |_| EMPTY),
+    field("agent_health", "CGS:u32", |_| EMPTY, |r| r.agent(|h| n(h.agent_health())), |_| EMPTY),
     field("addr", "CGS:str", |_| EMPTY, |r| r.address(), |_| EMPTY),
     field("cookie", "CNS:str", |_| EMPTY, |_| EMPTY, |_| EMPTY),
     field("mode", "CGS:str", |r| t(if r.proxy.conf().pages.is_some() { "http" } else { "tcp" }), |_| t("tcp"), |_| t("tcp")),
@@ -199,6 +199,12 @@ fn check_status(health: &Health) -> String {
     format!("{running}{}", health.check_status().name())
 }
 
+fn agent_status(health: &Health) -> String {
+    let (status, running) = health.agent_status();
+    let running = if running { "* " } else { "" };
+    format!("{running}{}", status.name())
+}
+
 fn check_code(report: &Report) -> Value {
     let code = report
         .outcome
@@ -245,6 +251,20 @@ impl ServerRow<'_> {
     /// Of the last check, once there was one.
     fn reported(&self, value: impl Fn(&Report) -> Value) -> Value {
         self.running(|health| health.last_report().map_or(Value::Empty, &value))
+    }
+
+    /// Of servers whose agent is asked.
+    fn agent(&self, value: impl Fn(&Health) -> Value) -> Value {
+        if self.health.has_agent() {
+            value(self.health)
+        } else {
+            Value::Empty
+        }
+    }
+
+    /// Of what it said last.
+    fn agent_reported(&self, value: impl Fn(&Report) -> Value) -> Value {
+        self.agent(|health| health.last_agent_report().map_or(Value::Empty, &value))
     }
 
     fn address(&self) -> Value {

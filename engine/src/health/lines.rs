@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use wire::check::Verdict;
 
-use super::{Cause, Change, Report};
+use super::{Cause, Change, Detail, Report};
 
 /// Syslog severity (RFC 5424 6.2.1) of these lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +72,7 @@ pub fn line(subject: Subject<'_>, change: &Change, standing: Standing) -> Option
             if !subject.log_health_checks {
                 return None;
             }
-            (
-                Severity::Notice,
-                checked(subject, &detail.report, &detail.fraction),
-            )
+            (Severity::Notice, checked(subject, detail))
         }
         Change::WentDown {
             cause,
@@ -153,7 +150,12 @@ fn about(subject: Subject<'_>, rest: &str) -> String {
     format!("{backup}Server {}/{} {rest}", subject.proxy, subject.server)
 }
 
-fn checked(subject: Subject<'_>, report: &Report, fraction: &str) -> String {
+fn checked(subject: Subject<'_>, detail: &Detail) -> String {
+    let Detail {
+        report,
+        agent,
+        fraction,
+    } = detail;
     let backup = if subject.backup { "backup " } else { "" };
     let result = match report.outcome.status.verdict() {
         Verdict::Failed => "failed",
@@ -162,8 +164,9 @@ fn checked(subject: Subject<'_>, report: &Report, fraction: &str) -> String {
     };
     let Subject { proxy, server, .. } = subject;
     let reason = reason(report);
+    let what = if *agent { "Agent" } else { "Health" };
     format!(
-        "Health check for {backup}server {proxy}/{server} {result}{reason}, status: {fraction}."
+        "{what} check for {backup}server {proxy}/{server} {result}{reason}, status: {fraction}."
     )
 }
 

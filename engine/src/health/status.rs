@@ -139,11 +139,13 @@ impl Health {
         let checked = self.check.enabled;
         let in_transit = checked && self.health < self.full();
         let (word, fraction) = match self.op {
+            OpState::Stopped if self.agent.objects() => ("DOWN (agent)", None),
             OpState::Stopped if checked && self.health > 0 => {
                 ("DOWN", Some((self.health, self.conf.rise)))
             }
             OpState::Stopped => ("DOWN", None),
             OpState::Stopping => ("NOLB", in_transit.then(|| self.above_rise())),
+            _ if self.is_drained() && self.has_agent() => ("DRAIN (agent)", None),
             _ if self.is_drained() => ("DRAIN", in_transit.then(|| self.above_rise())),
             _ if !checked => ("no check", None),
             _ => ("UP", in_transit.then(|| self.above_rise())),
@@ -163,12 +165,8 @@ impl Health {
 
     /// `3/3 UP`, `1/2 DOWN`: the end of a `Health check for ...` line.
     pub fn fraction(&self) -> String {
-        let ((part, whole), word) = match (self.is_passable(), self.uweight) {
-            (true, 0) => (self.above_rise(), "DRAIN"),
-            (true, _) => (self.above_rise(), "UP"),
-            (false, _) => ((self.health, self.conf.rise), "DOWN"),
-        };
-        format!("{part}/{whole} {word}")
+        let below = (self.health, self.conf.rise);
+        fraction(self.is_passable(), self.above_rise(), below, self.uweight)
     }
 
     /// Counts anew (`clear counters all`).
@@ -176,4 +174,14 @@ impl Health {
         self.failed_checks = 0;
         self.down_transitions = 0;
     }
+}
+
+/// `3/3 UP`, of whom UP means the first of the two pairs and DOWN the second.
+pub(super) fn fraction(up: bool, above: (u32, u32), below: (u32, u32), weight: u32) -> String {
+    let ((part, whole), word) = match (up, weight) {
+        (true, 0) => (above, "DRAIN"),
+        (true, _) => (above, "UP"),
+        (false, _) => (below, "DOWN"),
+    };
+    format!("{part}/{whole} {word}")
 }

@@ -45,6 +45,7 @@ fn conf() -> Server {
         slowstart: None,
         tcp_ut: None,
         source: None,
+        agent: None,
     }
 }
 
