@@ -3,6 +3,7 @@
 mod abuse;
 mod agent;
 mod article;
+mod browser;
 mod checks;
 mod ctl;
 mod demo;
@@ -20,6 +21,7 @@ mod metrics;
 mod monitors;
 mod oracle;
 mod own_metrics;
+mod page;
 mod proxy_protocol;
 mod relay;
 mod runtime;

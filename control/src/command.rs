@@ -24,6 +24,7 @@ use std::rc::Rc;
 use config::model::Level;
 
 pub(crate) use self::caller::Caller;
+pub(crate) use self::look::schema_text as schema;
 use crate::Desk;
 use crate::line::words;
 

@@ -4,34 +4,47 @@
 //! a request gets is in [`rules`].
 
 mod auth;
+mod board;
+mod body;
+pub mod form;
+mod guard;
+mod live;
 mod page;
 mod rules;
+mod statistics;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{Model, StatsPage};
+use config::acl::Condition;
+use config::model::Model;
 use engine::{BindError, PageSession, Proxy};
-use http_body_util::Full;
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use self::body::Body;
+use self::live::Live;
 use self::rules::{Asked, Verdict};
+use crate::Desk;
 use crate::prometheus::{self, Query};
 use crate::socket::Listener;
-use crate::{Desk, stat};
 
 /// How long a request's head may take, where `timeout client` does not say it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the kernel keeps of an answer, bytes.
+const SEND_BUFFER: usize = 128 * 1024;
 
 /// How often a listener looks whether it is to go on.
 const LOOK: Duration = Duration::from_millis(500);
@@ -61,18 +74,35 @@ pub(crate) fn bind(model: &Model) -> Result<Bound, BindError> {
 
 /// Serves them until the process stops listening. Must be called inside the control thread's `LocalRuntime`.
 pub(crate) fn serve(bound: Bound, desk: &Rc<Desk>) -> std::io::Result<()> {
+    let live = Live::new(desk);
+    if !bound.is_empty() {
+        tokio::task::spawn_local(Rc::clone(&live).run());
+    }
+    let house = Rc::new(House {
+        desk: Rc::clone(desk),
+        live,
+        token: guard::secret(),
+    });
     for (socket, place) in bound {
         let listener = Listener::new(socket)?;
         let proxy = Arc::clone(&desk.plane.topology().proxies[place.proxy]);
-        tokio::task::spawn_local(accept(listener, proxy, place.bind, Rc::clone(desk)));
+        tokio::task::spawn_local(accept(listener, proxy, place.bind, Rc::clone(&house)));
     }
     Ok(())
 }
 
-async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, desk: Rc<Desk>) {
+/// What all pages share.
+struct House {
+    desk: Rc<Desk>,
+    live: Rc<Live>,
+    /// What a form of ours brings back.
+    token: Option<String>,
+}
+
+async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, house: Rc<House>) {
     let stopped = || {
         let front = proxy.front.as_ref();
-        desk.plane.process().is_stopping() || front.is_some_and(|front| front.is_stopped())
+        house.desk.plane.process().is_stopping() || front.is_some_and(|front| front.is_stopped())
     };
     while !stopped() {
         let accepted = timeout(LOOK, listener.accept_with_address()).await;
@@ -86,15 +116,16 @@ async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, desk: Rc<Des
             Err(_) => continue,
         };
         // Who comes when there is no room is turned away; a monitor asks again.
-        let Some(session) = desk.plane.page_session(&proxy, bind) else {
+        let Some(session) = house.desk.plane.page_session(&proxy, bind) else {
             continue;
         };
         let visit = Visit {
-            desk: Rc::clone(&desk),
+            house: Rc::clone(&house),
             proxy: Arc::clone(&proxy),
             bind,
             session: Rc::new(session),
             peer,
+            stream: Rc::default(),
         };
         tokio::task::spawn_local(visit.converse(stream));
     }
@@ -103,15 +134,33 @@ async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, desk: Rc<Des
 /// One connection.
 #[derive(Clone)]
 struct Visit {
-    desk: Rc<Desk>,
+    house: Rc<House>,
     proxy: Arc<Proxy>,
     /// The place of the bind it came to.
     bind: usize,
     session: Rc<PageSession>,
     peer: Option<SocketAddr>,
+    stream: Rc<Stream>,
 }
 
-type Reply = Response<Full<Bytes>>;
+/// Whether a connection has become a stream, which goes on for as long as it is read.
+#[derive(Default)]
+struct Stream {
+    begun: Cell<bool>,
+    /// Its end, where nobody reads it any more, or the process ends.
+    leave: Rc<Notify>,
+}
+
+impl Stream {
+    /// When a connection has had its time.
+    async fn over(&self, patience: Duration) {
+        if timeout(patience, self.leave.notified()).await.is_err() && self.begun.get() {
+            self.leave.notified().await;
+        }
+    }
+}
+
+type Reply = Response<Body>;
 
 impl Visit {
     async fn converse(self, stream: Box<dyn crate::socket::Stream>) {
@@ -121,7 +170,7 @@ impl Visit {
             .unwrap_or(PATIENCE);
         let answer = service_fn(|request: Request<Incoming>| {
             let visit = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(visit.answer(&request)) }
+            async move { Ok::<_, std::convert::Infallible>(visit.answer(request).await) }
         });
         let mut builder = http1::Builder::new();
         builder
@@ -131,25 +180,36 @@ impl Visit {
         // A client that goes away or talks nonsense ends its own connection, which is nobody's error; one that
         // does not read what it asked for is cut off.
         let connection = builder.serve_connection(TokioIo::new(stream), answer);
-        let _ = timeout(patience * 6, connection).await;
+        tokio::select! {
+            _ = connection => {}
+            () = self.stream.over(patience * 6) => {}
+        }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Reply {
-        let reply = self.reply(request);
+    async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let reply = self.reply(request).await;
         let length = reply.body().size_hint().exact().unwrap_or(0);
         self.session.sent(length);
         reply
     }
 
-    fn reply(&self, request: &Request<Incoming>) -> Reply {
+    async fn reply(&self, request: Request<Incoming>) -> Reply {
         let Some(pages) = &self.proxy.conf().pages else {
             return unavailable();
         };
         let source = self.peer.map(|peer| peer.ip());
-        let asked = Asked::new(request, &self.desk.plane, source, self.port());
+        let asked = Asked::new(&request, &self.house.desk.plane, source, self.port());
         match rules::judge(pages, &asked) {
             Verdict::Metrics => self.metrics(request.uri().query().unwrap_or_default()),
-            Verdict::Statistics(page, rest) => self.statistics(page, request, &rest),
+            Verdict::Statistics(page, rest) => {
+                let holds = |condition: &Option<Condition>| {
+                    condition
+                        .as_ref()
+                        .is_none_or(|condition| condition.holds(&asked))
+                };
+                let admin = page.admin.iter().any(holds);
+                self.statistics(page, request, &rest, admin).await
+            }
             Verdict::Monitor(true) => plain(StatusCode::OK, "200 OK: ready\n"),
             Verdict::Monitor(false) => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -190,44 +250,15 @@ impl Visit {
         match Query::parse(query) {
             Some(query) => text(
                 "text/plain; version=0.0.4",
-                prometheus::text(&self.desk, &query),
+                prometheus::text(&self.house.desk, &query),
             ),
             None => plain(StatusCode::BAD_REQUEST, "400 Bad request\n"),
-        }
-    }
-
-    /// The page of statistics; `rest` is what follows its address.
-    fn statistics(&self, conf: &StatsPage, request: &Request<Incoming>, rest: &str) -> Reply {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return plain(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented\n");
-        }
-        let flags: Vec<&str> = rest.split(';').collect();
-        let has = |flag: &str| flags.contains(&flag);
-        let selection = stat::Selection {
-            proxy: None,
-            kinds: -1,
-            server: -1,
-            no_maint: has("no-maint"),
-            up: has("up"),
-        };
-        let rows = stat::rows(&self.desk.plane, &selection, conf.show_legends);
-        let rows = rows.unwrap_or_default();
-        if has("csv") {
-            text("text/plain", stat::csv(&rows))
-        } else if has("json") {
-            text("application/json", stat::json(&rows))
-        } else {
-            let refresh = conf.refresh.filter(|_| !has("norefresh"));
-            text(
-                "text/html; charset=utf-8",
-                page::html(&self.desk, conf, refresh, &rows),
-            )
         }
     }
 }
 
 fn text(kind: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    let mut reply = Response::new(Body::whole(body));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -288,6 +319,8 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, peer): (TcpStream, SocketAddr) = listener.accept().await?;
                 stream.set_nodelay(true)?;
+                // What is sent to one who does not read is kept by the kernel: not without measure.
+                let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
                 Ok((Box::new(stream), Some(peer)))
             }
         }

@@ -25,6 +25,7 @@ use std::rc::Rc;
 
 use engine::Plane;
 
+pub use http::form;
 pub use socket::Sockets;
 
 /// What the socket tells of the program and cannot know itself.

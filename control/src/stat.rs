@@ -104,6 +104,7 @@ impl Row {
         kind: Kind,
         proxy: &Proxy,
         (id, place): (u32, usize),
+        columns: &[usize],
         value: impl Fn(&Field) -> Value,
     ) -> Self {
         Self {
@@ -111,13 +112,32 @@ impl Row {
             proxy: proxy.conf().id,
             id,
             place: (proxy.index, place),
-            values: FIELDS.iter().map(value).collect(),
+            values: columns.iter().map(|&at| value(&FIELDS[at])).collect(),
         }
     }
 }
 
-/// The rows that are asked for, in the order of the configuration. `None`: no proxy has that name.
+/// The rows that are asked for, in the order of the configuration, with all columns. `None`: no proxy has that name.
 pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> Option<Vec<Row>> {
+    const ALL: [usize; FIELDS.len()] = {
+        let mut all = [0; FIELDS.len()];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = at;
+            at += 1;
+        }
+        all
+    };
+    pick(plane, selection, legends, &ALL)
+}
+
+/// The same with these columns alone, by their places.
+pub(crate) fn pick(
+    plane: &Plane,
+    selection: &Selection<'_>,
+    legends: bool,
+    columns: &[usize],
+) -> Option<Vec<Row>> {
     let mut rows = Vec::new();
     let controller = plane.controller().borrow();
     let now = plane.now();
@@ -127,13 +147,13 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
     for proxy in proxies.filter(|proxy| wanted.matches(proxy)) {
         if let Some(front) = proxy.front.as_ref().filter(|_| wants(1)) {
             let row = FrontRow { proxy, front, now };
-            rows.push(Row::new(Kind::Frontend, proxy, WHOLE, |field| {
+            rows.push(Row::new(Kind::Frontend, proxy, WHOLE, columns, |field| {
                 (field.front)(&row)
             }));
         }
         let listeners = proxy.front.as_ref().filter(|_| wants(8));
         rows.extend(listeners.into_iter().flat_map(|front| {
-            let listeners = listeners_of(proxy, front, legends);
+            let listeners = listeners_of(proxy, front, legends, columns);
             listeners.filter(|row| selection.server == -1 || selection.server == i64::from(row.id))
         }));
         let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
@@ -158,7 +178,7 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
                     legends,
                 };
                 let own = (server.conf.id, server.index);
-                rows.push(Row::new(Kind::Server, proxy, own, |field| {
+                rows.push(Row::new(Kind::Server, proxy, own, columns, |field| {
                     (field.server)(&row)
                 }));
             }
@@ -175,7 +195,7 @@ pub(crate) fn rows(plane: &Plane, selection: &Selection<'_>, legends: bool) -> O
                 now,
                 legends,
             };
-            rows.push(Row::new(Kind::Backend, proxy, WHOLE, |field| {
+            rows.push(Row::new(Kind::Backend, proxy, WHOLE, columns, |field| {
                 (field.back)(&row)
             }));
         }
@@ -194,6 +214,7 @@ fn listeners_of<'p>(
     proxy: &'p Proxy,
     front: &'p Frontend,
     legends: bool,
+    columns: &'p [usize],
 ) -> impl Iterator<Item = Row> + use<'p> {
     let conf = proxy.conf().front.as_ref().filter(|conf| conf.socket_stats);
     let binds = conf
@@ -208,7 +229,7 @@ fn listeners_of<'p>(
             legends,
         };
         let own = (bind.id, place);
-        Some(Row::new(Kind::Listener, proxy, own, |field| {
+        Some(Row::new(Kind::Listener, proxy, own, columns, |field| {
             row.value(field.name)
         }))
     })

@@ -43,6 +43,15 @@ pub struct Backend {
     last_session: AtomicU64,
 }
 
+/// Who has a backend's new sessions.
+#[derive(Debug)]
+pub struct Share {
+    /// They; nobody where none is usable.
+    pub servers: Vec<Arc<Server>>,
+    /// How many could have them, those that wait as backups included.
+    pub usable: usize,
+}
+
 totals! {
     /// What workers add up for a backend; per server numbers are with the servers.
     pub struct BackendTotals {
@@ -116,6 +125,16 @@ impl Backend {
     /// The same with the selector that belongs to them, for a moment.
     pub(crate) fn roster(&self) -> Guard<Arc<Roster>> {
         self.roster.load()
+    }
+
+    /// Who has the new sessions.
+    pub fn share(&self) -> Share {
+        let roster = self.roster();
+        let serves = |server: &&Arc<Server>| roster.selector.serves_any(server.index);
+        Share {
+            servers: roster.servers.iter().filter(serves).cloned().collect(),
+            usable: roster.selector.actives() + roster.selector.backups(),
+        }
     }
 
     pub(crate) fn set_roster(&self, roster: Roster) {

@@ -6,6 +6,7 @@
 //!
 //! A program that is missing is an error that names its Debian package. Tests wait for events, not for time.
 
+pub mod browser;
 pub mod client;
 pub mod fault;
 pub mod lab;

@@ -39,7 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
     told!("http-after-response", ALL, Rules),
     Row { negatable: false, ..Row::new("redirect", ALL, "location|prefix|scheme <to> [code <code>] [if|unless <condition>]", (2, super::ANY), page::redirect, "In `mode http`; told and ignored in `mode tcp`.") },
     told!("http-check", BACK, Check),
-    Row { negatable: false, ..Row::new("stats", ALL, "enable|uri|auth|realm|refresh|admin|http-request|hide-version|show-version|show-legends|show-node|show-desc ...", (1, super::ANY), stats, "In `mode http`: the page of statistics; told and ignored in `mode tcp`.") },
+    Row { negatable: false, ..Row::new("stats", ALL, "enable|uri|auth|realm|refresh|admin|scope|http-request|hide-version|show-version|show-legends|show-node|show-desc ...", (1, super::ANY), stats, "In `mode http`: the page of statistics; told and ignored in `mode tcp`.") },
     Row::new("monitor-uri", FRONT, "<uri>", (1, 1), page::monitor_uri, "In `mode http`: says 200 there, or 503 with `monitor fail`; told and ignored in `mode tcp`."),
     told!("capture cookie", FRONT, Statement),
     told!("cookie", BACK, Cookie),
@@ -109,8 +109,9 @@ fn stats(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             let words: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
             page.show_desc = Some(words.join(" "));
         }
-        // All proxies are shown; the one of the page itself may be asked for alone.
-        "scope" | "show-modules" | "maxconn" | "timeout" => while args.next().is_some() {},
+        "scope" => page.scope.push(args.text()?),
+        // There are no modules, and `maxconn` and `timeout` belong to the stats socket.
+        "show-modules" | "maxconn" | "timeout" => while args.next().is_some() {},
         other => {
             let text = format!("'stats {other}' is not supported by Posthouse yet.");
             return Err(Fault::new("not-yet", text).on(&word.span));

@@ -94,6 +94,8 @@ pub struct StatsPage {
     pub show_node: bool,
     /// `stats show-desc`.
     pub show_desc: Option<String>,
+    /// `stats scope`: the proxies that are shown, `.` is the page's own; empty: all.
+    pub scope: Vec<String>,
 }
 
 impl StatsPage {
@@ -116,6 +118,7 @@ impl Default for StatsPage {
             show_legends: false,
             show_node: false,
             show_desc: None,
+            scope: Vec::new(),
         }
     }
 }

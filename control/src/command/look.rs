@@ -117,8 +117,10 @@ pub(super) fn servers_conn(call: &mut Call<'_>) -> Answer {
 
 /// `show schema json`: of what `show info json` and `show stat json` print.
 pub(super) fn schema(_: &mut Call<'_>) -> Answer {
-    Ok(format!(
-        "{}\n",
-        include_str!("schema.json").replace('\n', "")
-    ))
+    Ok(schema_text())
+}
+
+/// The same for pages.
+pub(crate) fn schema_text() -> String {
+    format!("{}\n", include_str!("schema.json").replace('\n', ""))
 }

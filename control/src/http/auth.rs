@@ -38,7 +38,8 @@ pub(super) fn groups<'l>(list: &'l UserList, given: &str) -> Option<Vec<&'l str>
     found
 }
 
-fn same(a: &[u8], b: &[u8]) -> bool {
+/// Compares to the end, whatever differs.
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
     let differences = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
     differences == 0 && a.len() == b.len()
 }

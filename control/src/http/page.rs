@@ -1,219 +1,284 @@
-//! The page of statistics: one self-contained document, readable without scripts.
+//! The page of statistics: one self-contained document. It is whole and can be used without scripts; with them it
+//! stays as it is and is brought up to date in place (`page/page.js`, by [`super::live`]).
+//!
+//! Above what a mail operator wants at night: who serves, what happened, what the checks say. Below HAProxy's table.
+
+mod table;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use config::model::StatsPage;
+use engine::event::Event;
 
-use crate::Desk;
+use super::House;
+use super::board::{Board, Item, Mood};
+use super::live::{Scope, sees};
+use crate::event;
 use crate::info;
-use crate::stat::{self, Kind, Row, Value};
+use crate::stat::Kind;
 
-/// What is shown of each row, and the words above it.
-const COLUMNS: &[(&str, &str)] = &[
-    ("svname", "server"),
-    ("status", "status"),
-    ("lastchg", "since (s)"),
-    ("last_chk", "last check"),
-    ("scur", "sessions"),
-    ("smax", "most"),
-    ("stot", "total"),
-    ("rate", "per s"),
-    ("qcur", "waiting"),
-    ("bin", "bytes in"),
-    ("bout", "bytes out"),
-    ("econ", "failed"),
-    ("wredis", "moved away"),
-    ("ph_rescued", "rescued"),
-    ("ph_greeting_ms", "greets in (ms)"),
-];
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
 
-const STYLE: &str = "
-:root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }
-body { margin: 1rem; }
-h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .3rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884; white-space: nowrap; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.up { color: #1a7f37; } .down { color: #d1242f; font-weight: 600; } .other { color: #9a6700; }
-.now { font-size: 1.1rem; }
-@media (prefers-color-scheme: dark) { .up { color: #3fb950; } .down { color: #ff7b72; } .other { color: #d29922; } }
-";
+/// A mark for a tab: the sign of a post house.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='3' fill='%23475569'/%3E%3Cpath d='M3 5h10v7H3z M3 5l5 4 5-4' fill='none' stroke='white'/%3E%3C/svg%3E";
+
+/// What is asked for.
+pub(super) struct Look<'l> {
+    pub(super) conf: &'l StatsPage,
+    pub(super) scope: &'l Scope,
+    /// `;up`: without what is down.
+    pub(super) up: bool,
+    /// `;no-maint`.
+    pub(super) no_maint: bool,
+    pub(super) refresh: Option<Duration>,
+    /// Whether there are buttons.
+    pub(super) admin: bool,
+    /// `;st=`: how a form went.
+    pub(super) result: Option<&'l str>,
+    /// What stands behind the page's address.
+    pub(super) asked: &'l str,
+}
+
+impl Look<'_> {
+    fn shows(&self, item: &Item) -> bool {
+        let down = matches!(item.mood, Mood::Down | Mood::Apart);
+        let maint = item
+            .cell("status")
+            .is_some_and(|status| status.text(0) == "MAINT");
+        item.kind != Kind::Server || !(self.up && down || self.no_maint && maint)
+    }
+}
 
 /// The document.
-pub(super) fn html(
-    desk: &Desk,
-    conf: &StatsPage,
-    refresh: Option<Duration>,
-    rows: &[Row],
-) -> String {
-    let info = info::values(desk);
+pub(super) fn html(house: &House, look: &Look<'_>, nonce: &str) -> String {
+    let desk = &house.desk;
+    let shown = |proxy: &engine::Proxy| sees(look.scope, proxy.index);
+    let mut board = Board::now(desk, &shown, look.conf.show_legends);
+    board.items.retain(|item| look.shows(item));
+    let mut out = String::with_capacity(32 * 1024 + board.items.len() * 4096);
+    head(&mut out, house, look, nonce, &board);
+    out.push_str("<main>\n");
+    if let Some(result) = look.result {
+        self::result(&mut out, result, &look.conf.uri);
+    }
+    table::services(&mut out, house, look, &board);
+    timeline(&mut out, house, look);
+    table::numbers(&mut out, house, look, &board);
+    out.push_str("</main>\n");
+    if look.admin {
+        dialog(&mut out, look, house.token.as_deref().unwrap_or_default());
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "<script nonce=\"{nonce}\">{SCRIPT}</script>\n</body></html>"
+    );
+    out
+}
+
+fn head(out: &mut String, house: &House, look: &Look<'_>, nonce: &str, board: &Board) {
+    let (conf, uri) = (look.conf, escaped(&look.conf.uri));
+    let info = info::values(&house.desk);
     let fact = |name: &str| {
         let found = info.iter().find(|(known, _)| *known == name);
         escaped(found.map_or("", |(_, value)| value))
     };
-    let mut out =
-        String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
-    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    if let Some(refresh) = refresh {
-        // Writing to a string cannot fail.
+    let (verdict, mood) = &board.verdict;
+    let _ = write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{} Posthouse</title>\n<link rel=\"icon\" href=\"{ICON}\">\n",
+        escaped(verdict)
+    );
+    if let Some(refresh) = look.refresh {
         let _ = writeln!(
             out,
-            "<meta http-equiv=\"refresh\" content=\"{}\">",
+            "<noscript><meta http-equiv=\"refresh\" content=\"{}\"></noscript>",
             refresh.as_secs()
         );
     }
+    // What the script has to know; a page that leaves servers out does not miss them.
+    let whole = !(look.up || look.no_maint);
+    let query = look
+        .asked
+        .split([';', '?', '&'])
+        .find(|word| word.starts_with("scope="));
+    let query = query.map_or(String::new(), |scope| format!(";{}", escaped(scope)));
+    let _ = write!(
+        out,
+        "<style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n\
+         <body data-uri=\"{uri}\" data-query=\"{query}\" data-now=\"{}\" data-whole=\"{whole}\">\n\
+         <a class=\"skip\" href=\"#services\">To the services</a>\n<header>\n<h1>Posthouse",
+        board.wall_ms
+    );
+    if conf.show_node {
+        let _ = write!(out, " <span class=\"node\">on {}</span>", fact("node"));
+    }
+    out.push_str("</h1>\n");
     let _ = writeln!(
         out,
-        "<title>Posthouse: statistics</title><style>{STYLE}</style></head><body><main>"
+        "<p id=\"verdict\" role=\"status\" data-mood=\"{}\"><span class=\"mark\"></span><span>{}</span></p>",
+        mood.name(),
+        escaped(verdict)
     );
-    out.push_str("<h1>Posthouse</h1>\n<p>");
-    if !conf.hide_version {
-        let _ = write!(out, "Version {}. ", fact("Version"));
-    }
-    if conf.show_node {
-        let _ = write!(out, "Node {}. ", fact("node"));
-    }
+    let mut first = Vec::new();
     if let Some(text) = &conf.show_desc {
-        let text = if text.is_empty() {
+        first.push(if text.is_empty() {
             fact("description")
         } else {
             escaped(text)
-        };
-        let _ = write!(out, "{text}. ");
+        });
     }
+    if !conf.hide_version {
+        first.push(format!("version {}", fact("Version")));
+    }
+    first.retain(|text| !text.is_empty());
+    let first: String = first
+        .iter()
+        .map(|text| format!("<span>{text}</span> "))
+        .collect();
     let _ = writeln!(
         out,
-        "Up {}, {} of {} connections, {} sessions per second.</p>",
+        "<p class=\"facts\">{first}<span>up <span data-f=\"Uptime\">{}</span></span> \
+         <span><span data-f=\"CurrConns\">{}</span> of <span data-f=\"Maxconn\">{}</span> connections</span> \
+         <span><span data-f=\"SessRate\">{}</span> new per second</span> \
+         <span id=\"live\">as of {}</span></p>",
         fact("Uptime"),
         fact("CurrConns"),
         fact("Maxconn"),
         fact("SessRate"),
+        clock(board.wall_ms),
     );
-    serving(&mut out, rows);
-    let mut last = None;
-    for row in rows {
-        if last.replace(row.proxy) != Some(row.proxy) {
-            if last.is_some() && !out.ends_with("<!-- -->") {
-                close(&mut out);
-            }
-            open(&mut out, text(row, "pxname"));
-        }
-        line(&mut out, row);
-    }
-    close(&mut out);
-    out.push_str("</main></body></html>\n");
-    out
+    out.push_str(
+        "<nav aria-label=\"Parts of this page\"><a href=\"#services\">Services</a> <a href=\"#happened\">What happened</a> \
+         <a href=\"#numbers\">All numbers</a></nav>\n</header>\n",
+    );
 }
 
-/// What one wants at 3 a.m.: who serves each service right now.
-fn serving(out: &mut String, rows: &[Row]) {
-    out.push_str("<h2>Who serves now</h2>\n<ul class=\"now\">\n");
-    for backend in rows.iter().filter(|row| row.kind == Kind::Backend) {
-        let servers = rows
-            .iter()
-            .filter(|row| row.kind == Kind::Server && row.proxy == backend.proxy);
-        let usable: Vec<_> = servers
-            .filter(|row| is_up(text(row, "status")) && number(row, "ph_reserve") == 0)
-            .collect();
-        let actives = usable.iter().filter(|row| number(row, "bck") == 0).count();
-        let names: Vec<_> = if actives > 0 {
-            usable
-                .iter()
-                .filter(|row| number(row, "bck") == 0)
-                .map(|row| text(row, "svname"))
-                .collect()
-        } else {
-            usable
-                .iter()
-                .take(1)
-                .map(|row| text(row, "svname"))
-                .collect()
-        };
-        let (class, who) = match (names.is_empty(), actives) {
-            (true, _) => ("down", "nobody: no server is usable".to_owned()),
-            (false, 0) => ("other", format!("backup {}", names.join(", "))),
-            (false, _) => ("up", names.join(", ")),
-        };
-        let _ = writeln!(
-            out,
-            "<li><b>{}</b>: <span class=\"{class}\">{}</span></li>",
-            escaped(text(backend, "pxname")),
-            escaped(&who)
-        );
-    }
-    out.push_str("</ul>\n");
+/// How a form went, for who has no scripts; the words are HAProxy's meanings.
+fn result(out: &mut String, code: &str, uri: &str) {
+    let (mood, text) = match code {
+        "DONE" => (Mood::Up, "Done."),
+        "NONE" => (Mood::Doubt, "Nothing was changed: no server was chosen."),
+        "PART" => (
+            Mood::Doubt,
+            "Done for some of the servers; the others refused.",
+        ),
+        "ERRP" => (
+            Mood::Down,
+            "Nothing was changed: there is no such server or action.",
+        ),
+        "EXCD" => (Mood::Down, "Nothing was changed: the form was too long."),
+        "DENY" => (
+            Mood::Down,
+            "Nothing was changed: `stats admin` does not allow it from here.",
+        ),
+        _ => (Mood::Doubt, "It is not known what became of the form."),
+    };
+    let _ = writeln!(
+        out,
+        "<p class=\"result\" role=\"status\" data-mood=\"{}\"><span class=\"mark\"></span>{text} <a href=\"{}\">Close</a></p>",
+        mood.name(),
+        escaped(uri)
+    );
 }
 
-fn open(out: &mut String, name: &str) {
-    let name = escaped(name);
+/// The newest first.
+fn timeline(out: &mut String, house: &House, look: &Look<'_>) {
+    out.push_str(
+        "<section id=\"happened\" aria-labelledby=\"happened-title\"><h2 id=\"happened-title\">What happened</h2>\n\
+         <ol id=\"events\">\n",
+    );
+    for event in house.live.lately(look.scope) {
+        entry(out, &event);
+    }
+    out.push_str("</ol>\n<p class=\"empty\">Nothing has happened since the start.</p></section>\n");
+}
+
+fn entry(out: &mut String, event: &Event) {
+    let level = event::level(event.level);
+    let _ = writeln!(
+        out,
+        "<li data-level=\"{level}\"><time datetime=\"{}\">{}</time> <span class=\"mark\"></span><span>{}</span></li>",
+        event::utc(event.wall_ms),
+        clock(event.wall_ms),
+        escaped(&event.text)
+    );
+}
+
+/// Asks before a button acts, and the form the buttons belong to.
+fn dialog(out: &mut String, look: &Look<'_>, token: &str) {
     let _ = write!(
         out,
-        "<h2 id=\"{name}\">{name}</h2><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{name}\"><table>\n<tr>"
+        "<form id=\"act\" method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"token\" value=\"{token}\"></form>\n\
+         <dialog id=\"ask\" aria-labelledby=\"ask-title\"><form method=\"dialog\"><h2 id=\"ask-title\"></h2><p id=\"ask-text\"></p>\n\
+         <p class=\"buttons\"><button value=\"no\" autofocus>Leave it</button> <button value=\"yes\" id=\"ask-yes\"></button></p></form></dialog>\n\
+         <p id=\"toast\" role=\"status\"></p>\n",
+        escaped(&look.conf.uri)
     );
-    for (_, title) in COLUMNS {
-        let _ = write!(out, "<th scope=\"col\">{title}</th>");
-    }
-    out.push_str("</tr>\n");
 }
 
-fn close(out: &mut String) {
-    if out.ends_with("</tr>\n") {
-        out.push_str("</table></div>\n");
-    }
-}
-
-fn line(out: &mut String, row: &Row) {
-    out.push_str("<tr>");
-    for (column, _) in COLUMNS {
-        let value = stat::column(column).and_then(|column| row.values.get(column));
-        let _ = match (value, *column) {
-            (Some(Value::Text(text)), "svname") => {
-                write!(out, "<th scope=\"row\">{}</th>", escaped(text))
-            }
-            (Some(Value::Text(text)), "status") => {
-                write!(out, "<td class=\"{}\">{}</td>", class(text), escaped(text))
-            }
-            (Some(Value::Text(text)), _) => write!(out, "<td>{}</td>", escaped(text)),
-            (Some(Value::Number(number)), _) => write!(out, "<td class=\"number\">{number}</td>"),
-            (Some(Value::Signed(number)), _) => write!(out, "<td class=\"number\">{number}</td>"),
-            (Some(Value::Empty) | None, _) => write!(out, "<td></td>"),
-        };
-    }
-    out.push_str("</tr>\n");
-}
-
-fn class(status: &str) -> &'static str {
-    match status.split(' ').next().unwrap_or_default() {
-        "UP" if status.len() > 2 => "other",
-        "UP" | "OPEN" | "no" => "up",
-        "DOWN" | "STOP" => "down",
-        _ => "other",
-    }
-}
-
-fn is_up(status: &str) -> bool {
-    status.starts_with("UP") || status == "no check"
-}
-
-fn text<'r>(row: &'r Row, column: &str) -> &'r str {
-    match stat::column(column).and_then(|column| row.values.get(column)) {
-        Some(Value::Text(text)) => text,
-        _ => "",
-    }
-}
-
-fn number(row: &Row, column: &str) -> u64 {
-    match stat::column(column).and_then(|column| row.values.get(column)) {
-        Some(Value::Number(number)) => *number,
-        _ => 0,
-    }
+/// The hour, as the machine has it.
+fn clock(wall_ms: u64) -> String {
+    let millis = i64::try_from(wall_ms).unwrap_or(0);
+    let stamp = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let local = stamp.to_zoned(jiff::tz::TimeZone::system());
+    local.strftime("%b %d %H:%M:%S").to_string()
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // What a server says must not steer what shows it.
+            char if char.is_control() => out.push('\u{fffd}'),
+            char => out.push(char),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_fetched_from_elsewhere() {
+        for part in [STYLE, SCRIPT] {
+            for word in [
+                "http:",
+                "https:",
+                "//cdn",
+                "@import",
+                "url(",
+                "eval(",
+                "innerHTML",
+                "</script",
+                "</style",
+            ] {
+                assert!(!part.contains(word), "{word}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Nothing a server or a configuration says becomes markup.
+        #[test]
+        fn text_stays_text(text in any::<String>()) {
+            let safe = escaped(&text);
+            prop_assert!(!safe.contains(['<', '>', '"', '\'']));
+            prop_assert!(safe.chars().all(|char| !char.is_control()));
+        }
+    }
 }
