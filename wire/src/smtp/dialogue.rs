@@ -24,7 +24,7 @@ use super::words;
 use super::work::Work;
 use moving::Episode;
 
-/// Bytes of the client's that may wait here for their turn; with more of them the shell stops reading.
+/// Bytes of the client's that may wait here for their turn, besides a line; with more the shell stops reading.
 const MAX_INBOX: usize = 16 * 1024;
 
 /// A session in `mode smtp`.
@@ -275,7 +275,9 @@ impl Dialogue {
     /// Whether the client's bytes are wanted. The shell must also wait while its own queue for the server is
     /// not empty.
     pub fn reads_client(&self) -> bool {
-        self.over.is_none() && !self.client_ended && self.inbox.len() < MAX_INBOX
+        self.over.is_none()
+            && !self.client_ended
+            && self.inbox.len() < MAX_INBOX + self.settings.limits.line
     }
 
     /// Whether [`Self::written`] is waited for.

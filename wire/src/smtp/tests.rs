@@ -1,9 +1,11 @@
 //! A dialogue between a scripted client and scripted servers, without sockets.
 
 mod client;
+mod edge;
 mod kill;
 mod matrix;
 mod plain;
+mod properties;
 mod server;
 mod simulation;
 mod world;
@@ -120,6 +122,14 @@ impl Play {
         self.asked("EHLO client.example\r\n");
         self.server(OFFER);
         self.hears(TOLD);
+    }
+
+    /// EHLO, answered with what the server offers.
+    pub(crate) fn turn_hello(&mut self, offer: &str) {
+        self.client("EHLO client.example\r\n");
+        self.server(offer);
+        self.room.client.clear();
+        self.room.server.clear();
     }
 
     pub(crate) fn client(&mut self, bytes: &str) {

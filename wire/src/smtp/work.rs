@@ -75,6 +75,11 @@ impl Work {
         self.tape.last().filter(|_| live)
     }
 
+    /// Whether the server is getting what of the body another one had before it.
+    pub(super) fn is_resending_body(&self) -> bool {
+        self.waits_written && self.body_sent < self.body.length()
+    }
+
     /// Whether the server has had the end of data, and the client waits for the answer.
     pub(super) fn end_is_out(&self) -> bool {
         let tape = &self.tape;

@@ -113,7 +113,7 @@ impl Dialogue {
                 self.finish_saying(goodbye.as_bytes(), End::Quit, now, shell);
             }
             Verb::Bdat => return self.begin_chunk(line, now, shell),
-            Verb::Rcpt if self.recipients() >= self.settings.limits.recipients => {
+            Verb::Rcpt if !self.has_room_for(line) => {
                 if !self.is_answered() {
                     return false;
                 }
@@ -194,9 +194,12 @@ impl Dialogue {
         self.advance(now, shell);
     }
 
-    fn recipients(&self) -> u32 {
-        let record = self.work.as_ref().and_then(|work| work.record.as_ref());
-        record.map_or(0, |record| record.accepted)
+    /// Whether the transaction has room for another recipient.
+    fn has_room_for(&self, line: &[u8]) -> bool {
+        let Some(work) = &self.work else { return true };
+        let accepted = work.record.as_ref().map_or(0, |record| record.accepted);
+        accepted.saturating_add(work.tape.unanswered() as u32) < self.settings.limits.recipients
+            && work.tape.size() + line.len() <= self.settings.journal.envelope
     }
 
     pub(super) fn verdict(&self) -> Option<&[u8]> {
@@ -492,7 +495,10 @@ impl Dialogue {
             Some(verdict) if verdict.starts_with(b"421") => {
                 self.finish_saying(&verdict, End::NoServer, now, shell);
             }
-            Some(verdict) => self.say(&verdict, Phase::Chunk, shell),
+            Some(verdict) => {
+                self.close_record(Some(&verdict), now, shell);
+                self.say(&verdict, Phase::Chunk, shell);
+            }
         }
     }
 

@@ -42,6 +42,9 @@ impl Dialogue {
             return;
         }
         let state = self.state();
+        if self.keep_early_verdict(shell) {
+            return;
+        }
         match why {
             Why::Closed | Why::Reset | Why::Silent | Why::Nonsense => self.part_hard(shell),
             _ => {
@@ -51,6 +54,7 @@ impl Dialogue {
         }
         self.left = why;
         let Some(work) = &mut self.work else {
+            self.episode = None;
             if state == State::S0 {
                 self.seek(why, now);
             }
@@ -66,13 +70,28 @@ impl Dialogue {
         let replay_end = self.settings.replay_after_data && why != Why::Silent;
         match state {
             State::S7 if !(replay_end && work.body.is_whole()) => self.outcome_unknown(now, shell),
-            State::S6Unprotected => {
+            _ if state == State::S6Unprotected || work.spoiled => {
                 shell.count(Count::NotMoved { state, why });
                 self.spoil(words::TRY_AGAIN, now, shell);
             }
-            _ if work.spoiled => self.spoil(words::TRY_AGAIN, now, shell),
             _ => self.seek_from(state, why, now),
         }
+    }
+
+    /// A server that refuses a chunk before it has all of it, and then closes: that is its answer.
+    fn keep_early_verdict(&mut self, shell: &mut dyn Shell) -> bool {
+        if !self.reply_is_early() {
+            return false;
+        }
+        let replies = std::mem::take(&mut self.replies);
+        let verdict = match Reply::first(&replies) {
+            Ok(Some(reply)) if reply.class() >= 4 && reply.code != 421 => reply.bytes,
+            _ => return false,
+        };
+        self.part_hard(shell);
+        self.left = Why::Failback;
+        self.work().verdict = Some(verdict.into());
+        true
     }
 
     /// The leg is gone.
@@ -181,7 +200,12 @@ impl Dialogue {
             self.without_server();
         }
         self.leg = Leg::None;
-        self.episode = None;
+        if let Some(episode) = self.episode.take() {
+            let (state, why) = (episode.state, episode.why);
+            shell.count(Count::NotMoved { state, why });
+            self.note_move(&episode, None);
+        }
+        self.close_record(Some(verdict), now, shell);
         let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
         let Some(work) = &mut self.work else { return };
         let mut ended = false;
@@ -201,7 +225,6 @@ impl Dialogue {
             self.say(verdict, phase, shell);
         }
         if ended && !body {
-            self.close_record(Some(verdict), now, shell);
             self.drop_work(shell);
         }
     }
@@ -209,19 +232,28 @@ impl Dialogue {
     /// No other server is to be had.
     pub(super) fn give_up(&mut self, reply: Option<&[u8]>, now: Millis, shell: &mut dyn Shell) {
         self.leg = Leg::None;
-        let episode = self.episode.take();
-        if let Some(episode) = &episode {
-            let (state, why) = (episode.state, episode.why);
-            shell.count(Count::NotMoved { state, why });
-            self.note_move(episode, None);
-        }
-        if let Some(spare) = episode.and_then(|episode| episode.spare) {
-            return self.pass_spare(&spare, now, shell);
+        if self.greeted && self.work.is_none() {
+            // Nobody waits for it; the next command asks again.
+            self.episode = None;
+            return;
         }
         let unavailable = words::unavailable(&self.settings.name);
         let reply = reply.unwrap_or(unavailable.as_bytes());
-        if matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. }) {
+        let in_body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
+        let spare = self
+            .episode
+            .as_mut()
+            .and_then(|episode| episode.spare.take());
+        if in_body && spare.is_none() {
             return self.spoil(reply, now, shell);
+        }
+        if let Some(episode) = self.episode.take() {
+            let (state, why) = (episode.state, episode.why);
+            shell.count(Count::NotMoved { state, why });
+            self.note_move(&episode, None);
+        }
+        if let Some(spare) = spare {
+            return self.pass_spare(&spare, now, shell);
         }
         self.close_record(Some(reply), now, shell);
         self.finish_saying(reply, End::NoServer, now, shell);

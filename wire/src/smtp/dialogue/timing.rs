@@ -47,8 +47,12 @@ impl Dialogue {
         }
         let timeouts = &self.settings.timeouts;
         let work = self.work.as_deref();
+        let up = self.leg == Leg::Up;
+        if up && work.is_some_and(|work| work.is_resending_body()) {
+            return Some((self.server_since + timeouts.block, Due::Server));
+        }
         if let Some(episode) = &self.episode
-            && !work.is_some_and(|work| work.is_caught_up() && self.leg == Leg::Up)
+            && !(up && work.is_some_and(|work| work.is_caught_up()))
         {
             return Some((episode.until, Due::Move));
         }
