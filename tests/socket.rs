@@ -203,8 +203,9 @@ fn rude_clients_harm_nobody() -> Result<()> {
     Ok(())
 }
 
+/// It shows the servers, takes one out (F10) and brings it back (F9).
 #[test]
-fn hatop_shows_the_servers() -> Result<()> {
+fn hatop_shows_the_servers_and_acts_on_them() -> Result<()> {
     need("hatop", "hatop")?;
     need("script", "bsdutils")?;
     let desk = desk("level admin")?;
@@ -223,12 +224,47 @@ fn hatop_shows_the_servers() -> Result<()> {
         .spawn()?;
     let screen = testkit::output::Output::default();
     screen.follow(Pieces(child.stdout.take().context("a screen")?));
-    let drawn = screen.wait_for("s1");
     let mut keys = child.stdin.take().context("a keyboard")?;
+    let acted = screen
+        .wait_for("s1")
+        .and_then(|_| press_until(&desk, &mut keys, &[DOWN, F10], "MAINT"))
+        .and_then(|()| press_until(&desk, &mut keys, &[F9], "UP"));
     let _ = std::io::Write::write_all(&mut keys, b"q");
     testkit::wait_until("hatop ends", || matches!(child.try_wait(), Ok(Some(_))))
         .inspect_err(|_| drop(child.kill()))?;
-    drawn.map(drop)
+    acted
+}
+
+/// What a terminal sends for these keys.
+const DOWN: &str = "\x1bOB";
+const F9: &str = "\x1b[20~";
+const F10: &str = "\x1b[21~";
+
+/// Presses these keys until the server is so: the cursor begins above it.
+fn press_until(
+    desk: &Desk,
+    keyboard: &mut impl std::io::Write,
+    keys: &[&str],
+    status: &str,
+) -> Result<()> {
+    let is_so = || {
+        let found = desk.proxy.status("be", "s1");
+        found.is_ok_and(|found| found.starts_with(status))
+    };
+    for _ in 0..10 {
+        for key in keys {
+            keyboard.write_all(key.as_bytes())?;
+            testkit::pause(std::time::Duration::from_millis(300));
+        }
+        // It draws once a second.
+        for _ in 0..10 {
+            if is_so() {
+                return Ok(());
+            }
+            testkit::pause(std::time::Duration::from_millis(100));
+        }
+    }
+    anyhow::bail!("s1 is not {status}")
 }
 
 /// A screen has no lines: every piece that is read becomes one.
