@@ -26,6 +26,7 @@ use std::rc::Rc;
 use engine::Plane;
 
 pub use http::form;
+pub use prometheus::Query as MetricsQuery;
 pub use socket::Sockets;
 
 /// What the socket tells of the program and cannot know itself.

@@ -8,7 +8,7 @@ mod write;
 use engine::histogram::Distribution;
 
 use self::metrics::{Metric, Shape};
-pub(crate) use self::query::Query;
+pub use self::query::Query;
 use self::query::Scope;
 use self::write::{Shown, Writer, escaped};
 use crate::Desk;

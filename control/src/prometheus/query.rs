@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The part of a request's address that follows the `?`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Query {
+pub struct Query {
     /// `None`: all.
     scopes: Option<Vec<Scope>>,
     /// Names, with `-` before those that are not wanted.
@@ -38,7 +38,7 @@ const SCOPES: &[(&str, Scope)] = &[
 
 impl Query {
     /// `None`: it is malformed, or names a scope that there is not.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut query = Self::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = match pair.split_once('=') {
@@ -77,7 +77,7 @@ impl Query {
     }
 
     /// Whether that metric is wanted: all, unless some are named.
-    pub(super) fn wants_metric(&self, name: &str) -> bool {
+    pub fn wants_metric(&self, name: &str) -> bool {
         let named = |wanted: &&String| wanted.strip_prefix('-').unwrap_or(wanted) == name;
         match self.metrics.iter().rfind(named) {
             Some(wanted) => !wanted.starts_with('-'),
