@@ -9,6 +9,7 @@ mod ctl;
 mod demo;
 mod dist;
 mod dynamic;
+mod events;
 mod failover;
 mod greeting;
 mod idioms;

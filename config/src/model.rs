@@ -81,6 +81,8 @@ pub struct Global {
     pub log_tag: Option<String>,
     /// `log-send-hostname [name]`: the host name put into syslog headers.
     pub log_send_hostname: Option<String>,
+    /// `event-log`.
+    pub event_log: Option<PathBuf>,
     /// `node`.
     pub node: Option<String>,
     /// `description`.

@@ -6,6 +6,7 @@
 mod address;
 mod agent;
 mod caller;
+mod events;
 mod frontend;
 mod help;
 mod look;
@@ -143,6 +144,7 @@ const COMMANDS: &[Command] = &[
     command(&["show", "cli", "sockets"], User, "", "dump list of cli sockets", Now(show::cli_sockets)),
     command(&["show", "env"], Operator, "[var]", "dump environment variables known to the process", Now(look::env)),
     command(&["show", "errors"], Operator, "[<px>] [request|response]", "report last request and/or response errors for each proxy", Now(look::errors)),
+    command(&["show", "events"], Operator, "[<sink> [-w] [-n]]", "show event sink state or contents; -w waits for more, -n begins with what is new", Now(events::show)),
     command(&["show", "fd"], Operator, "[num]", "dump list of file descriptors in use or a specific one", Now(machine::fd)),
     command(&["show", "info"], User, "[desc|json|typed|float]*", "report information about the running process", Now(show::info)),
     command(&["show", "peers"], User, "[section]", "dump some information about all the peers or this peers section", Now(look::peers)),

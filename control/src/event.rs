@@ -204,6 +204,7 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
             let to = match state {
                 ProcessState::Started => "STARTED",
                 ProcessState::Stopping => "STOPPING",
+                ProcessState::Ended => "ENDED",
             };
             ("process", Detail::State { to })
         }

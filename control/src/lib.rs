@@ -11,10 +11,12 @@ pub mod answer;
 mod command;
 mod describe;
 pub mod event;
+mod event_log;
 mod http;
 mod idle;
 mod info;
 pub mod line;
+mod outlets;
 mod prometheus;
 mod socket;
 mod stat;
@@ -26,6 +28,7 @@ use std::rc::Rc;
 use engine::Plane;
 
 pub use http::form;
+pub use outlets::{Outlets, Running};
 pub use prometheus::Query as MetricsQuery;
 pub use socket::Sockets;
 
@@ -44,6 +47,7 @@ pub struct Program {
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) plane: Rc<Plane>,
+    pub(crate) outlets: Rc<Running>,
     pub(crate) program: Program,
     pub(crate) sockets: Vec<socket::Described>,
     pub(crate) idle: idle::Idle,

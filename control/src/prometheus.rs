@@ -318,6 +318,17 @@ fn process(out: &mut Writer<'_>, desk: &Desk) {
             None => out.sample(&described, Shown::Text(shown)),
         }
     }
+    own_process(out, desk);
+}
+
+fn own_process(out: &mut Writer<'_>, desk: &Desk) {
+    const PREFIX: &str = "posthouse_process";
+    let values = [desk.plane.events().total(), desk.outlets.event_log_lost()];
+    for (metric, value) in metrics::OWN_PROCESS.iter().zip(values) {
+        if out.head(PREFIX, metric) {
+            out.sample("", Shown::Number(value));
+        }
+    }
 }
 
 fn tables(out: &mut Writer<'_>, desk: &Desk) {

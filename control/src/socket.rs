@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::command::{self, Caller};
 use crate::line::{self, Lines, TooLong};
-use crate::{Desk, Program, http};
+use crate::{Desk, Program, Running, http};
 
 /// `stats timeout` where it is not written.
 const IDLE: Duration = Duration::from_secs(10);
@@ -72,7 +72,12 @@ impl Sockets {
     ///
     /// # Errors
     /// The runtime cannot watch a socket.
-    pub fn serve(self, plane: &Rc<Plane>, program: Program) -> std::io::Result<()> {
+    pub fn serve(
+        self,
+        plane: &Rc<Plane>,
+        outlets: &Rc<Running>,
+        program: Program,
+    ) -> std::io::Result<()> {
         let global = &plane.topology().model.global;
         let maxconn = global.stats_maxconn.unwrap_or(MAXCONN).max(1) as usize;
         let room = Arc::new(Semaphore::new(maxconn));
@@ -84,6 +89,7 @@ impl Sockets {
             .collect();
         let desk = Rc::new(Desk {
             plane: Rc::clone(plane),
+            outlets: Rc::clone(outlets),
             program,
             sockets,
             idle: crate::idle::Idle::default(),
@@ -195,6 +201,9 @@ async fn serve_line(
     }
     for command in line::commands(line) {
         let answer = command::answer(desk, caller, command).await?;
+        if let Some(watch) = caller.watch.take() {
+            watch.run(stream, caller.idle).await?;
+        }
         write(stream, &answer, caller.idle).await?;
         // Sessions are served by others, but checks are not.
         tokio::task::yield_now().await;

@@ -159,6 +159,8 @@ pub enum ProcessState {
     Started,
     /// A soft stop has begun.
     Stopping,
+    /// It ends now.
+    Ended,
 }
 
 /// What hinders the process.
@@ -226,7 +228,7 @@ impl Bus {
             lines.push(line(Route::Console, level, text));
         }
         self.log.send(lines);
-        let seq = *self.latest.borrow() + 1;
+        let seq = self.total() + 1;
         let mut kept = self.kept.borrow_mut();
         if kept.len() == KEPT {
             kept.pop_front();
@@ -242,6 +244,11 @@ impl Bus {
         }));
         drop(kept);
         self.latest.send_replace(seq);
+    }
+
+    /// How many events there were so far.
+    pub fn total(&self) -> u64 {
+        *self.latest.borrow()
     }
 
     /// Reads what is kept and then what comes; `from_now`: only what comes.

@@ -269,6 +269,11 @@ impl Plane {
         }
     }
 
+    /// Tells that the process ends; [`Self::quit`] does it.
+    pub fn tell_end(&self) {
+        self.tell_process(ProcessState::Ended);
+    }
+
     fn tell_process(&self, state: ProcessState) {
         self.bus.publish(None, Kind::Process(state));
     }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use config::model::Model;
+use control::Outlets;
 
 use flags::{Command, Flags, Master, Mistake};
 use notify::Notifier;
@@ -150,6 +151,7 @@ fn serve(
     limits::raise(&mut model, flags.memory, report)?;
     identity.warn_of_root(report);
     let model = Arc::new(model);
+    let outlets = Outlets::prepare(&model)?;
     let control = run::Control::prepare()?;
     let bound = handover::bind(flags, run::is_busy, || run::bind(&model))?;
     handover::release(flags);
@@ -165,7 +167,7 @@ fn serve(
             Ok(())
         }
     };
-    let end = control.run(bound, report.said().to_owned(), ready)?;
+    let end = control.run(bound, outlets, report.said().to_owned(), ready)?;
     notifier.stopping();
     Ok(end.exit_code(flags.master != Master::None))
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use config::model::Model;
-use control::{Program, Sockets};
+use control::{Outlets, Program, Sockets};
 use engine::{BindError, Bound, Level, Options, Plane};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 
@@ -89,11 +89,13 @@ impl Control {
     pub(crate) fn run(
         mut self,
         listening: Listening,
+        outlets: Outlets,
         startup_logs: String,
         ready: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<End> {
         self.runtime.block_on(async {
             let plane = listening.plane.start().context("threads")?;
+            let outlets = outlets.start(&plane).context("threads")?;
             let program = Program {
                 version: version::FULL,
                 release_date: version::DATE,
@@ -101,10 +103,12 @@ impl Control {
             };
             listening
                 .control
-                .serve(&plane, program)
+                .serve(&plane, &outlets, program)
                 .context("stats socket")?;
             ready()?;
             let end = serve(&plane, &mut self.orders).await;
+            plane.tell_end();
+            outlets.finish().await;
             plane.quit();
             Ok(end)
         })

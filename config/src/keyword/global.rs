@@ -33,6 +33,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("log", GLOBAL, "<target> [len <n>] [format <f>] <facility> [<max level> [<min level>]]", (2, super::ANY), |a, g| { let target = log::target(a)?; g.model.log.push(target); Ok(()) }, "Where log lines go; proxies use it with `log global`."),
     Row::new("log-tag", GLOBAL, "<text>", (1, 1), |a, g| set(&mut g.model.log_tag, a.text().map(Some)), "The program's name in log lines."),
     Row::new("log-send-hostname", GLOBAL, "[<name>]", (0, 1), log_send_hostname, "Put the host's name, or this one, into log lines."),
+    Row::new("event-log", GLOBAL, "<file>", (1, 1), |a, g| set(&mut g.model.event_log, a.text().map(|t| Some(PathBuf::from(t)))), "File that gets every event as a line of JSON (Posthouse's own)."),
     Row::new("node", GLOBAL, "<name>", (1, 1), |a, g| set(&mut g.model.node, a.text().map(Some)), "Name of this node in `show info`."),
     Row::new("description", GLOBAL, "<text>", (1, super::ANY), description, "Text for `show info`."),
     Row::new("spread-checks", GLOBAL, "<0..50>", (1, 1), |a, g| set(&mut g.model.spread_checks, a.number(0..=50)), "Vary the time between checks by so many per cent."),

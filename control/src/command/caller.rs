@@ -5,6 +5,7 @@ use std::time::Duration;
 use config::model::Level;
 use config::units::{Unit, delay};
 
+use super::events::Watch;
 use super::{Answer, Call, Severity};
 
 /// Who is asking, and what they have set for their connection.
@@ -18,6 +19,8 @@ pub(crate) struct Caller {
     pub(super) severity: Marks,
     experimental: bool,
     expert: bool,
+    /// Asked for by the command that was just obeyed.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// What a connection is after its first line.
@@ -62,6 +65,7 @@ impl Caller {
             severity: Marks::None,
             experimental: false,
             expert: false,
+            watch: None,
         }
     }
 

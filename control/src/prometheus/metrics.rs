@@ -299,6 +299,13 @@ pub(super) const SERVER: &[Metric] = &[
     metric("res_bytes_out_total", Counter, "resbout", Plain, "Bytes of servers that were passed on."),
 ];
 
+/// `posthouse_process_*`, in the order of their values.
+#[rustfmt::skip]
+pub(super) const OWN_PROCESS: &[Metric] = &[
+    metric("events_total", Counter, "-", Plain, "Changes of a state that were told (see `show events`)."),
+    metric("event_log_lost_total", Counter, "-", Plain, "Events that could not be written to the event log."),
+];
+
 /// `posthouse_backend_*`: what HAProxy cannot know.
 #[rustfmt::skip]
 pub(super) const OWN_BACKEND: &[Metric] = &[

@@ -78,6 +78,7 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
             let word = match state {
                 ProcessState::Started => "started",
                 ProcessState::Stopping => "is stopping: no new connections, sessions go on",
+                ProcessState::Ended => "ends",
             };
             (Level::Notice, format!("Process {word}."))
         }
