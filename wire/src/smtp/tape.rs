@@ -147,6 +147,13 @@ impl Tape {
         unanswered.map(|entry| entry.kind.phase()).collect()
     }
 
+    /// Whether a command of some kind has no reply yet.
+    pub(super) fn any_unanswered(&self, wanted: impl Fn(Kind) -> bool) -> bool {
+        self.entries[self.told..]
+            .iter()
+            .any(|entry| wanted(entry.kind))
+    }
+
     /// Whether the next command to send is the last there is.
     pub(super) fn is_sending_last(&self) -> bool {
         self.sent + 1 == self.entries.len()

@@ -208,15 +208,11 @@ impl Dialogue {
         self.close_record(Some(verdict), now, shell);
         let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
         let Some(work) = &mut self.work else { return };
-        let mut ended = false;
-        let mut phases = Vec::new();
-        // A chunk that is still coming is answered when it is here.
-        let unfinished = usize::from(matches!(self.intake, Intake::Chunk { .. }));
-        for at in work.tape.told..work.tape.told + work.tape.unanswered() - unfinished {
-            if let Some(entry) = work.tape.get(at) {
-                ended |= entry.kind.is_end();
-                phases.push(entry.kind.phase());
-            }
+        let ended = work.tape.any_unanswered(Kind::is_end);
+        let mut phases = work.tape.unanswered_phases();
+        if matches!(self.intake, Intake::Chunk { .. }) {
+            // A chunk that is still coming is answered when it is here.
+            phases.pop();
         }
         work.verdict = Some(verdict.into());
         work.tape.clear();
