@@ -258,3 +258,55 @@ fn a_journal_that_is_too_small_costs_a_retry_but_no_message() {
         play(seed, faults, |settings| settings.journal.total = 20).check(false);
     });
 }
+
+#[test]
+fn the_schedules_reach_every_row_of_the_matrix() {
+    let faults = Faults {
+        kill: 60,
+        moods: true,
+        nobody: true,
+        client: false,
+    };
+    let mut reached = std::collections::BTreeSet::new();
+    for seed in 0..1500 {
+        let world = play(seed, faults, |settings| {
+            settings.replay_after_data = seed % 2 == 0;
+            if seed % 3 == 0 {
+                settings.journal.total = 20;
+            }
+        });
+        for count in &world.room.counts {
+            match *count {
+                Count::Moved { state, .. } => reached.insert((state, "moved")),
+                Count::NotMoved { state, .. } => reached.insert((state, "not moved")),
+                Count::OutcomeUnknown => reached.insert((State::S7, "unknown")),
+                _ => false,
+            };
+        }
+    }
+    let moved = [
+        State::S0,
+        State::S1,
+        State::S2,
+        State::S5,
+        State::S6,
+        State::S7,
+        State::S8,
+        State::S9,
+    ];
+    for state in moved {
+        assert!(
+            reached.contains(&(state, "moved")),
+            "{state:?}: {reached:?}"
+        );
+    }
+    for row in [
+        (State::S5, "not moved"),
+        (State::S6, "not moved"),
+        (State::S6Unprotected, "not moved"),
+        (State::S7, "unknown"),
+        (State::S8, "not moved"),
+    ] {
+        assert!(reached.contains(&row), "{row:?}: {reached:?}");
+    }
+}
