@@ -32,4 +32,5 @@ mod signals;
 mod socket;
 mod support;
 mod timeouts;
+mod tls;
 mod top;

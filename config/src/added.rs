@@ -32,6 +32,12 @@ pub fn added_server(backend: &str, words: &[&str]) -> Result<Server, String> {
     let server = loaded
         .model
         .and_then(|mut model| model.proxies.pop()?.back?.servers.pop());
+    if server
+        .as_ref()
+        .is_some_and(|s| s.tls.is_some() || s.check_tls.is_some())
+    {
+        return Err("'ssl' is not supported by Posthouse yet for a server that is added.".into());
+    }
     server.ok_or_else(|| {
         let mut alerts = loaded.diagnostics.iter();
         let alert = alerts.find(|said| said.severity == Severity::Alert);

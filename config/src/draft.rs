@@ -12,8 +12,9 @@ use crate::env::Change;
 use crate::keyword::address::ServerTarget;
 use crate::keyword::userlist::UserListDraft;
 use crate::model::{
-    Back, Balance, Bind, BindAddress, Expression, Failback, Front, Global, Keepalive, LogTarget,
-    OnError, Pages, ProxyKind, ProxyVersion, Server, ServerAddress, StickTable, UnixPermissions,
+    Back, Balance, Bind, BindAddress, BindTls, Expression, Failback, Front, Global, Keepalive,
+    LogTarget, OnError, Pages, ProxyKind, ProxyVersion, Server, ServerAddress, ServerTls,
+    StickTable, UnixPermissions,
 };
 
 /// All files together.
@@ -280,6 +281,10 @@ pub(crate) struct BindDraft {
     pub(crate) addresses: Vec<BindAddress>,
     /// Its address is the first; the others get a copy.
     pub(crate) bind: Bind,
+    /// Where `ssl` is asked for.
+    pub(crate) ssl: Option<Spot>,
+    /// What it says of TLS, of use with `ssl`.
+    pub(crate) tls: BindTls,
     /// `id` as written.
     pub(crate) id: Option<At<u32>>,
     /// Of a stats socket.
@@ -306,8 +311,11 @@ impl BindDraft {
                 v6: None,
                 mss: None,
                 tcp_ut: None,
+                tls: None,
                 permissions: UnixPermissions::default(),
             },
+            ssl: None,
+            tls: BindTls::default(),
             id: None,
             level: None,
             expose_fd: false,
@@ -325,6 +333,18 @@ pub(crate) struct ServerDraft {
     pub(crate) target: Option<At<ServerTarget>>,
     pub(crate) check_send_proxy: bool,
     pub(crate) agent: AgentDraft,
+    /// `ssl`.
+    pub(crate) ssl: bool,
+    /// What it says of TLS; `verify` as below.
+    pub(crate) tls: ServerTls,
+    /// `verify` as written.
+    pub(crate) verify: Option<bool>,
+    /// `check-ssl`, `no-check-ssl`.
+    pub(crate) check_ssl: Option<bool>,
+    /// `check-sni`.
+    pub(crate) check_sni: Option<String>,
+    /// `check-alpn`.
+    pub(crate) check_alpn: Option<Vec<String>>,
     /// What to do where a name is unknown at the start (`init-addr`).
     pub(crate) init_addr: InitAddr,
     pub(crate) cookie: Option<Spot>,
@@ -391,12 +411,21 @@ impl Default for ServerDraft {
                 tcp_ut: None,
                 source: None,
                 agent: None,
+                tls: None,
+                check_tls: None,
+                check_ssl: false,
             },
             name: None,
             id: None,
             target: None,
             check_send_proxy: false,
             agent: AgentDraft::default(),
+            ssl: false,
+            tls: ServerTls::default(),
+            verify: None,
+            check_ssl: None,
+            check_sni: None,
+            check_alpn: None,
             init_addr: InitAddr::Resolve,
             cookie: None,
         }

@@ -16,6 +16,7 @@ pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod stick;
 pub(crate) mod suggest;
+pub(crate) mod tls;
 pub(crate) mod unsupported;
 pub(crate) mod userlist;
 

@@ -8,6 +8,7 @@ mod log;
 mod pages;
 mod server;
 mod stick;
+mod tls;
 mod users;
 
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
 pub use pages::{PageAction, PageRule, Pages, RedirectTo, StatsPage};
 pub use server::{Agent, OnError, ProxyVersion, Server, ServerAddress};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
+pub use tls::{
+    Authorities, BindTls, ClientVerify, Group, ServerTls, Sni, Suite, TlsRules, TlsVersion,
+};
 pub use users::{User, UserList};
 
 /// Where something was written: `file:line`.
@@ -109,6 +113,25 @@ pub struct Global {
     pub nosplice: bool,
     /// `noreuseport`.
     pub noreuseport: bool,
+    /// What holds for TLS where a line does not say.
+    pub tls: GlobalTls,
+}
+
+/// `ssl-default-*`, `ca-base`, `crt-base`, `ssl-server-verify`.
+#[derive(Debug, Clone, Default)]
+pub struct GlobalTls {
+    /// `ca-base`: where relative names of `ca-file` and `crl-file` begin.
+    pub ca_base: Option<PathBuf>,
+    /// `crt-base`: the same for `crt`.
+    pub crt_base: Option<PathBuf>,
+    /// `ssl-default-bind-*`.
+    pub bind: TlsRules,
+    /// `ssl-default-bind-options strict-sni`.
+    pub strict_sni: bool,
+    /// `ssl-default-server-*`.
+    pub server: TlsRules,
+    /// `ssl-server-verify none`.
+    pub no_server_verify: bool,
 }
 
 /// A user or group: by name (resolved at start) or by number.

@@ -21,6 +21,7 @@ mod agent;
 mod failover;
 mod http;
 mod timeouts;
+mod tls;
 mod users;
 
 /// Builds the model. Complaints go to `report`; with errors among them the result is not to be used.
@@ -399,6 +400,7 @@ impl Context<'_> {
             report.fault(spot, Fault::warning("needs-http", text).shape(Shape::Whole));
         }
         let agent = agent::resolve(proxy, draft, &target.spot, report);
+        let (tls, check_tls, check_ssl) = tls::server(proxy, draft, &self.global.tls, report);
         Some(Server {
             agent,
             id,
@@ -406,6 +408,9 @@ impl Context<'_> {
             address,
             fqdn,
             check_send_proxy: draft.proxy_of_checks(),
+            tls,
+            check_tls,
+            check_ssl,
             ..draft.server.clone()
         })
     }
@@ -438,10 +443,12 @@ fn binds(draft: &ProxyDraft, global: &Global, report: &mut Report) -> Vec<Bind> 
     };
     let mut binds = Vec::new();
     for line in lines {
+        let tls = tls::bind(line, &global.tls, report);
         for (place, address) in line.addresses.iter().enumerate() {
             let mut bind = Bind {
                 address: address.clone(),
                 id: id(line, place == 0),
+                tls: tls.clone(),
                 ..line.bind.clone()
             };
             let (own, common) = (&mut bind.permissions, &global.unix_bind);

@@ -14,6 +14,7 @@ mod seat;
 mod stick;
 mod story;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -107,7 +108,9 @@ fn legs(client: Client, connected: Connected) -> Legs {
     to_server.extend_from_slice(&client.early);
     Legs {
         client: client.socket,
+        client_tls: client.tls.map(RefCell::into_inner),
         server: connected.socket,
+        server_tls: connected.tls,
         to_client: connected.to_client,
         to_server,
         already_out: connected.passed,

@@ -16,6 +16,7 @@ use crate::queue::Queue;
 use crate::rate::Speed;
 use crate::roster::{Roster, Servers};
 use crate::server::{Server, Times};
+use crate::tls::Tls;
 
 /// The half of a proxy that has servers, at run time.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ totals! {
 }
 
 impl Backend {
-    pub(crate) fn new(conf: &model::Back, fullconn: u32, workers: usize) -> Self {
+    pub(crate) fn new(conf: &model::Back, fullconn: u32, workers: usize, tls: &Tls) -> Self {
         let servers: Vec<_> = conf
             .servers
             .iter()
@@ -96,6 +97,7 @@ impl Backend {
                     index,
                     workers,
                     conf.greeting.is_some(),
+                    tls,
                 ))
             })
             .collect();

@@ -17,6 +17,7 @@ use wire::proxy::{self, Addresses};
 
 use crate::controller::Controller;
 use crate::server::{Place, Server};
+use crate::tls::Asked;
 
 pub(crate) mod agent;
 mod stream;
@@ -131,10 +132,11 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
                 drop(stream.take());
                 deadline = subject.limits.for_connect(begun, Instant::now());
                 let event = match timeout_at(deadline, connect(subject, rule.as_ref())).await {
-                    Ok(Ok(connected)) => {
+                    Ok(Ok(mut connected)) => {
+                        let event = secure(subject, rule.as_ref(), &mut connected, deadline).await;
                         stream = Some(connected);
                         deadline = subject.limits.for_script(begun, Instant::now());
-                        Event::Connected
+                        event
                     }
                     Ok(Err(error)) => Event::ConnectFailed(words(&error)),
                     Err(_) => Event::TimedOut,
@@ -191,6 +193,36 @@ async fn part(mut stream: Stream, farewell: Option<&'static [u8]>) {
     let _ = timeout(FAREWELL, leave).await;
 }
 
+/// TLS on a connection that stands, where the rule or the server's line asks for it.
+async fn secure(
+    subject: &Subject,
+    rule: Option<&Connect>,
+    stream: &mut Stream,
+    deadline: Instant,
+) -> Event<'static> {
+    let place = subject.server.place();
+    let wanted = wants_tls(&subject.server.conf, &place, rule);
+    if !wanted {
+        return Event::Connected;
+    }
+    let Some(connector) = &subject.server.check_tls else {
+        return Event::HandshakeFailed("no TLS in the server's line".into());
+    };
+    let asked = Asked {
+        name: rule.and_then(|rule| rule.sni.as_deref()),
+        alpn: rule.map_or(&[], |rule| &rule.alpn),
+    };
+    let shake = async {
+        let tls = connector.connect(&place.address, None, &asked)?;
+        stream.upgrade(tls).await
+    };
+    match timeout_at(deadline, shake).await {
+        Ok(Ok(())) => Event::Secured,
+        Ok(Err(failure)) => Event::HandshakeFailed(failure.to_string()),
+        Err(_) => Event::HandshakeTimedOut,
+    }
+}
+
 /// Connects where the rule, the server's `addr`/`port` or its address says, and sends a PROXY header where
 /// one is expected.
 async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream> {
@@ -199,7 +231,7 @@ async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream
     let mut stream = match target(&place, rule) {
         Target::Ip(address) => Stream::tcp(address, server.source).await?,
         Target::Unix(path) => Stream::unix(path).await?,
-        Target::Abstract(name) => Stream::abstract_unix(name).await?,
+        Target::Abstract(name) => Stream::abstract_unix(name)?,
     };
     if let Some(version) = header_version(server, &place, rule) {
         let mut header = Vec::new();
@@ -220,21 +252,32 @@ fn header_version(
     place: &Place,
     rule: Option<&Connect>,
 ) -> Option<ProxyVersion> {
+    match rule {
+        Some(rule) if !rule.default && rule.send_proxy => Some(ProxyVersion::V1),
+        Some(rule) if !rule.default => server
+            .check_send_proxy
+            .filter(|_| !goes_elsewhere(rule, place)),
+        _ => server.check_send_proxy,
+    }
+}
+
+/// Whether a check's connection begins with TLS: by the same reasoning.
+fn wants_tls(server: &model::Server, place: &Place, rule: Option<&Connect>) -> bool {
+    match rule {
+        Some(rule) if !rule.default => {
+            rule.ssl || (server.check_ssl && !goes_elsewhere(rule, place))
+        }
+        _ => server.check_ssl,
+    }
+}
+
+/// Whether an explicit connect goes where sessions do not go.
+fn goes_elsewhere(rule: &Connect, place: &Place) -> bool {
     let own_port = match &place.address {
         ServerAddress::Ip(address) => Some(address.port()),
         _ => None,
     };
-    match rule {
-        Some(rule) if !rule.default => {
-            let elsewhere =
-                rule.addr.is_some() || rule.port.is_some_and(|port| Some(port) != own_port);
-            match rule.send_proxy {
-                true => Some(ProxyVersion::V1),
-                false => server.check_send_proxy.filter(|_| !elsewhere),
-            }
-        }
-        _ => server.check_send_proxy,
-    }
+    rule.addr.is_some() || rule.port.is_some_and(|port| Some(port) != own_port)
 }
 
 /// Where a check goes.

@@ -1,4 +1,4 @@
-//! One attempt to reach one server: dial, PROXY header, and the first bytes where a server speaks first.
+//! One attempt to reach one server: dial, PROXY header, TLS, and the first bytes where a server speaks first.
 //!
 //! Made and polled by [`crate::assign`], which decides what a failure means and whether another server is asked
 //! beside it. The socket is watched by the runtime only here; it leaves through `into_inner` before the relay
@@ -20,18 +20,23 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use wire::proxy::{self, Addresses};
 
+use self::greeting::Voice;
 pub(crate) use self::greeting::part;
 use crate::end::{Cause, Ending, Phase};
+use crate::leg::Leg;
 use crate::prelude::Client;
 use crate::server::Server;
 use crate::session::{Peer, Session};
 use crate::sock;
+use crate::tls::{Asked, Failure, Stream};
 use crate::worker::Worker;
 
 /// A server that answered.
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) socket: OwnedFd,
+    /// TLS on it.
+    pub(crate) tls: Option<Stream>,
     /// Bytes of the server that were passed on to the client already.
     pub(crate) passed: u64,
     /// Bytes of the server that the client has not taken yet.
@@ -49,6 +54,8 @@ pub(crate) enum Fault {
     Late,
     /// It is connected, and silent.
     Silent,
+    /// TLS did not come about: for this reason.
+    Tls(String),
     /// It greeted with something else than a welcome: this line.
     Unwelcome(Vec<u8>),
     /// We have no descriptors or memory; no server's fault.
@@ -59,7 +66,7 @@ impl Fault {
     /// The termination state of a session whose last attempt failed so.
     pub(crate) fn ending(&self) -> Ending {
         let cause = match self {
-            Self::Refused | Self::Unwelcome(_) => Cause::Server,
+            Self::Refused | Self::Tls(_) | Self::Unwelcome(_) => Cause::Server,
             Self::Late | Self::Silent => Cause::ServerTimeout,
             Self::Resource => Cause::Resource,
         };
@@ -77,6 +84,7 @@ impl Fault {
             Self::Refused => "refused",
             Self::Late => "unreachable",
             Self::Silent => "silent",
+            Self::Tls(_) => "tls",
             Self::Unwelcome(_) => "unwelcome",
             Self::Resource => "no-resource",
         }
@@ -86,9 +94,11 @@ impl Fault {
 /// A connection on its way.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// `None` once it has an end.
+    /// The socket; `None` once it has an end, or where TLS has it.
     watched: Option<AsyncFd<OwnedFd>>,
     stage: Stage,
+    /// What is to become of it when it stands.
+    tls: Option<Stream>,
     /// What the server has said so far, too little to tell what it means.
     said: Vec<u8>,
 }
@@ -97,8 +107,12 @@ pub(crate) struct Attempt {
 enum Stage {
     /// Until the connection stands; then this header is sent.
     Standing(Vec<u8>),
+    /// Until the TLS handshake is over.
+    Handshake(Leg),
     /// Until the server has greeted.
     Greeting,
+    /// The same within TLS.
+    Secret(Leg),
 }
 
 /// What an attempt is polled with.
@@ -120,34 +134,41 @@ impl Attempt {
                 Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Fault::Resource,
                 _ => Fault::Refused,
             })?;
+        let tls = handshake(server, scene.client)?;
         let header = proxy_header(session, server, scene.client);
         // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
         // connection stands: one wait serves both.
-        let (stage, interest) = if scene.back.greeting.is_some() && header.is_empty() {
-            (Stage::Greeting, Interest::READABLE)
-        } else {
-            (Stage::Standing(header), Interest::WRITABLE)
-        };
+        let (stage, interest) =
+            if scene.back.greeting.is_some() && header.is_empty() && tls.is_none() {
+                (Stage::Greeting, Interest::READABLE)
+            } else {
+                (Stage::Standing(header), Interest::WRITABLE)
+            };
         Ok(Self {
             watched: Some(watch(socket, interest)?),
             stage,
+            tls,
             said: Vec::new(),
         })
     }
 
     /// Whether the connection stands.
     pub(crate) fn stands(&self) -> bool {
-        self.watched
-            .as_ref()
-            .is_some_and(|socket| getpeername(socket).is_ok())
+        let socket = match &self.stage {
+            Stage::Handshake(leg) | Stage::Secret(leg) => Some(leg.socket()),
+            Stage::Standing(_) | Stage::Greeting => self.watched.as_ref().map(AsyncFd::get_ref),
+        };
+        socket.is_some_and(|socket| getpeername(socket).is_ok())
     }
 
     /// Whether the server has been silent so far, so that it is worth a polite end.
-    pub(crate) fn into_silent(self) -> Option<AsyncFd<OwnedFd>> {
-        match self.stage {
-            Stage::Greeting => self.watched.filter(|socket| getpeername(socket).is_ok()),
-            Stage::Standing(_) => None,
-        }
+    pub(crate) fn into_silent(self) -> Option<Leg> {
+        let leg = match self.stage {
+            Stage::Greeting => Leg::plain(self.watched?.into_inner()).ok()?,
+            Stage::Secret(leg) => leg,
+            Stage::Standing(_) | Stage::Handshake(_) => return None,
+        };
+        getpeername(leg.socket()).is_ok().then_some(leg)
     }
 
     /// Goes on as far as it can. A greeting is passed on to the client at once.
@@ -157,51 +178,101 @@ impl Attempt {
         scene: &Scene<'_>,
     ) -> Poll<Result<Connected, Fault>> {
         loop {
-            let Some(watched) = &self.watched else {
-                return Poll::Ready(Err(Fault::Refused));
-            };
             match &mut self.stage {
                 Stage::Standing(header) => {
+                    let Some(watched) = &self.watched else {
+                        return Poll::Ready(Err(Fault::Refused));
+                    };
                     // Whatever the poll says, an error is waiting at the socket.
                     drop(ready!(watched.poll_write_ready(context)));
                     let header = std::mem::take(header);
                     let Some(socket) = self.watched.take().map(AsyncFd::into_inner) else {
                         continue;
                     };
-                    let left = match established(&socket, header) {
-                        Ok(left) => left,
-                        Err(fault) => return Poll::Ready(Err(fault)),
-                    };
-                    // A header that a fresh socket does not take at once is the relay's to finish, without a gate.
-                    if scene.back.greeting.is_none() || !left.is_empty() {
-                        return Poll::Ready(Ok(Connected {
-                            socket,
-                            passed: 0,
-                            to_client: Vec::new(),
-                            to_server: left,
-                        }));
+                    let left = established(&socket, header)?;
+                    if !left.is_empty() && self.tls.is_some() {
+                        self.watched = Some(watch(socket, Interest::WRITABLE)?);
+                        self.stage = Stage::Standing(left);
+                    } else if let Some(tls) = self.tls.take() {
+                        let leg = Leg::new(socket, Some(tls)).map_err(|_| Fault::Resource)?;
+                        self.stage = Stage::Handshake(leg);
+                    } else if scene.back.greeting.is_none() || !left.is_empty() {
+                        // A header that a fresh socket does not take at once is the relay's to finish, without a
+                        // gate.
+                        return Poll::Ready(Ok(Connected::new(socket, None, left)));
+                    } else {
+                        self.watched = Some(watch(socket, Interest::READABLE)?);
+                        self.stage = Stage::Greeting;
                     }
-                    self.watched = Some(watch(socket, Interest::READABLE)?);
-                    self.stage = Stage::Greeting;
                 }
-                Stage::Greeting => {
-                    let prefix = scene.back.greeting.as_deref().unwrap_or_default();
-                    let greeted =
-                        greeting::poll_greeting(context, scene, watched, prefix, &mut self.said);
-                    let (passed, to_client) = ready!(greeted)?;
-                    let Some(socket) = self.watched.take().map(AsyncFd::into_inner) else {
+                Stage::Handshake(leg) => {
+                    let done = ready!(leg.poll_handshake(context));
+                    done.map_err(|failure| Fault::Tls(failure.to_string()))?;
+                    let Stage::Handshake(leg) = std::mem::replace(&mut self.stage, Stage::Greeting)
+                    else {
                         continue;
                     };
-                    return Poll::Ready(Ok(Connected {
-                        socket,
-                        passed,
-                        to_client,
-                        to_server: Vec::new(),
-                    }));
+                    if scene.back.greeting.is_none() {
+                        let (socket, tls) = leg.into_parts();
+                        return Poll::Ready(Ok(Connected::new(socket, tls, Vec::new())));
+                    }
+                    self.stage = Stage::Secret(leg);
                 }
+                Stage::Greeting | Stage::Secret(_) => return self.poll_greeting(context, scene),
             }
         }
     }
+
+    /// Until a server that speaks first has greeted.
+    fn poll_greeting(
+        &mut self,
+        context: &mut Context<'_>,
+        scene: &Scene<'_>,
+    ) -> Poll<Result<Connected, Fault>> {
+        let mut voice = match (&mut self.stage, &self.watched) {
+            (Stage::Secret(leg), _) => Voice::Secret(leg),
+            (_, Some(watched)) => Voice::Plain(watched),
+            (_, None) => return Poll::Ready(Err(Fault::Refused)),
+        };
+        let greeted = greeting::poll_greeting(context, scene, &mut voice, &mut self.said);
+        let (passed, to_client) = ready!(greeted)?;
+        let (socket, tls) = match std::mem::replace(&mut self.stage, Stage::Greeting) {
+            Stage::Secret(leg) => leg.into_parts(),
+            _ => match self.watched.take() {
+                Some(watched) => (watched.into_inner(), None),
+                None => return Poll::Ready(Err(Fault::Refused)),
+            },
+        };
+        Poll::Ready(Ok(Connected {
+            passed,
+            to_client,
+            ..Connected::new(socket, tls, Vec::new())
+        }))
+    }
+}
+
+impl Connected {
+    fn new(socket: OwnedFd, tls: Option<Stream>, to_server: Vec<u8>) -> Self {
+        Self {
+            socket,
+            tls,
+            passed: 0,
+            to_client: Vec::new(),
+            to_server,
+        }
+    }
+}
+
+/// What a server with `ssl` is spoken to with.
+fn handshake(server: &Server, client: &Client) -> Result<Option<Stream>, Fault> {
+    let Some(connector) = &server.tls else {
+        return Ok(None);
+    };
+    let name = client.server_name();
+    let place = server.place_now();
+    let tls = connector.connect(&place.address, name.as_deref(), &Asked::default());
+    tls.map(Some)
+        .map_err(|failure: Failure| Fault::Tls(failure.to_string()))
 }
 
 fn watch(socket: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Fault> {

@@ -106,6 +106,9 @@ pub(crate) fn finish(worker: &Worker, session: Session, ending: Ending) {
     if let Some(front) = &session.ingress.proxy.front {
         front.leave(session.ingress.bind);
     }
+    if session.secured {
+        worker.process.tls.sessions.leave();
+    }
     worker.process.leave();
 }
 

@@ -198,7 +198,7 @@ impl<'s> SessionView<'s> {
                 retries: 0,
                 redispatched: false,
                 left: waiting.left(now),
-                legs: None,
+                legs: waiting.legs(now),
             },
             Stage::Relayed(session, legs) => SessionReport {
                 id,

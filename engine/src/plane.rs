@@ -26,6 +26,7 @@ use crate::order::{Killer, Order, SessionReport, Which};
 use crate::page::PageSession;
 use crate::process::Process;
 use crate::schedule::{self, Asked};
+use crate::tls::Tls;
 use crate::topology::{Proxy, Topology};
 use crate::worker::{self, Handle, Setup};
 
@@ -49,14 +50,14 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Makes every listening socket of a model.
+    /// Makes every listening socket of a model, whose certificates were loaded before.
     ///
     /// # Errors
     /// The first address that cannot be bound.
-    pub fn bind(model: Arc<Model>, options: Options) -> Result<Self, BindError> {
+    pub fn bind(model: Arc<Model>, tls: Arc<Tls>, options: Options) -> Result<Self, BindError> {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let workers = model.global.nbthread.map_or(cores, usize::from).max(1);
-        let topology = Arc::new(Topology::build(&model, options.maxconn, workers));
+        let topology = Arc::new(Topology::build(&model, tls, options.maxconn, workers));
         let listeners = open::all(&topology, workers)?;
         let process = Arc::new(Process::new(&model.global, options.maxconn));
         Ok(Self {

@@ -1,25 +1,65 @@
-//! What comes before a backend is chosen: the counters of a new session, and the PROXY header.
+//! What comes before a backend is chosen: the counters of a new session, the PROXY header, TLS.
+//!
+//! The handshake comes before a server is looked for: who cannot do it costs no server anything, and the name the
+//! client asks for is known when the backend is chosen.
 
-use std::os::fd::OwnedFd;
+use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use config::model::LogLines;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::Interest;
 use wire::proxy::{self, Header, Parsed};
 
+use crate::clock::Clock;
 use crate::end::{Cause, Ending, Phase};
+use crate::leg::Leg;
 use crate::log::{Level, Line, Route, line};
 use crate::session::{Peer, Session};
 use crate::sock;
+use crate::tls::{Acceptor, Failure, Stream};
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
 
-/// The client's socket, and what was read of it beyond a PROXY header.
+/// The client's socket, TLS on it where there is any, and what was read beyond a PROXY header.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) socket: OwnedFd,
     pub(crate) early: Vec<u8>,
+    /// In a cell, because whoever brings a greeting may say it.
+    pub(crate) tls: Option<RefCell<Stream>>,
+}
+
+impl Client {
+    /// Says something to the client at once; how much of it is gone comes back. TLS takes all it is given.
+    pub(crate) fn say(&self, words: &[u8]) -> usize {
+        match &self.tls {
+            // An error here is the client's: the relay's first read of it will tell.
+            None => send(&self.socket, words, SendFlags::NOSIGNAL).unwrap_or(0),
+            Some(tls) => {
+                let mut tls = tls.borrow_mut();
+                tls.write(self.socket.as_fd(), words).unwrap_or(0)
+            }
+        }
+    }
+
+    /// Says that no more will come.
+    pub(crate) fn say_goodbye(&self) {
+        if let Some(tls) = &self.tls {
+            let mut tls = tls.borrow_mut();
+            tls.say_goodbye();
+            let _ = tls.flush(self.socket.as_fd());
+        }
+        let _ = shutdown(&self.socket, Shutdown::Write);
+    }
+
+    /// The name the client asked for.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        let tls = self.tls.as_ref()?.borrow();
+        tls.server_name().map(str::to_owned)
+    }
 }
 
 /// Turns an accepted connection into a session.
@@ -32,10 +72,14 @@ pub(crate) async fn receive(
     let mut client = Client {
         socket,
         early: Vec::new(),
+        tls: None,
     };
     if session.ingress.bind().accept_proxy {
         client = accept_proxy(worker, ticket, session, client).await?;
         ticket.note(session);
+    }
+    if let Some(acceptor) = session.ingress.tls.clone() {
+        client = accept_tls(worker, ticket, session, client, &acceptor).await?;
     }
     if let Some(front) = &session.ingress.proxy.front {
         let bind = session.ingress.bind;
@@ -82,11 +126,59 @@ async fn accept_proxy(
     Ok(client)
 }
 
+/// The TLS handshake, within `timeout client-hs`, by default `timeout client`.
+async fn accept_tls(
+    worker: &Worker,
+    ticket: &Ticket<'_>,
+    session: &mut Session,
+    mut client: Client,
+    acceptor: &Acceptor,
+) -> Result<Client, Ending> {
+    let front = session.ingress.front();
+    let limit = front.timeout_client_hs.or(front.timeout_client);
+    let shake = async {
+        let mut leg = Leg::plain(client.socket).map_err(|_| Failure::Closed { silent: false })?;
+        let mut tls = acceptor.accept()?;
+        tls.feed(&std::mem::take(&mut client.early));
+        leg.upgrade(tls).await?;
+        Ok::<_, Failure>(leg.into_parts())
+    };
+    match ticket.wait(limit, shake).await {
+        Ok(Ok((socket, tls))) => {
+            let resumed = tls.as_ref().is_some_and(Stream::is_resumed);
+            worker.process.tls.accepted(resumed, Clock::get().now());
+            session.secured = true;
+            client.socket = socket;
+            client.tls = tls.map(RefCell::new);
+            Ok(client)
+        }
+        Ok(Err(failure)) => {
+            worker.process.tls.failures.fetch_add(1, Ordering::Relaxed);
+            Err(refuse(worker, session, failure.into()))
+        }
+        Err(Stop::Late) => {
+            worker.process.tls.failures.fetch_add(1, Ordering::Relaxed);
+            let text = "Timeout during SSL handshake".into();
+            Err(refuse(worker, session, Refusal { text, null: false }))
+        }
+        Err(Stop::Ended(ending)) => Err(ending),
+    }
+}
+
 /// Why there is no session; nothing was sent.
 struct Refusal {
     text: String,
     /// The client said nothing at all: `option dontlognull` keeps this out of the log.
     null: bool,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            text: failure.to_string(),
+            null: matches!(failure, Failure::Closed { silent: true }),
+        }
+    }
 }
 
 impl Refusal {

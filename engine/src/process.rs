@@ -30,11 +30,54 @@ pub struct Process {
     pub connection_limit: AtomicU32,
     /// `maxsessrate`, `set rate-limit sessions global`: sessions per second; 0 is no limit.
     pub session_limit: AtomicU32,
+    /// TLS with clients.
+    pub tls: TlsTotals,
     maxconn: AtomicU32,
     hard_maxconn: u32,
     stopping: AtomicBool,
     room: Notify,
     idle: Notify,
+}
+
+/// What is counted of TLS with clients.
+#[derive(Debug, Default)]
+pub struct TlsTotals {
+    /// Sessions now (`CurrSslConns`).
+    pub sessions: Gauge,
+    /// Handshakes that came to an end (`CumSslConns`).
+    pub handshakes: AtomicU64,
+    /// Handshakes that failed.
+    pub failures: AtomicU64,
+    /// Handshakes per second (`SslRate`).
+    pub rate: Speed,
+    /// Full handshakes per second (`SslFrontendKeyRate`).
+    pub key_rate: Speed,
+}
+
+impl TlsTotals {
+    /// A client's handshake is over; the session leaves [`Self::sessions`] at its end.
+    pub(crate) fn accepted(&self, resumed: bool, now: Millis) {
+        self.sessions.enter();
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        self.rate.count(now);
+        if !resumed {
+            self.key_rate.count(now);
+        }
+    }
+
+    /// How many of the last second's handshakes resumed a session, in per cent.
+    pub fn reuse(&self, now: Millis) -> u32 {
+        let (all, full) = (self.rate.get(now), self.key_rate.get(now));
+        (all.saturating_sub(full) * 100)
+            .checked_div(all)
+            .unwrap_or(0)
+    }
+
+    fn forget_most(&self) {
+        self.sessions.forget_most();
+        self.rate.forget_most();
+        self.key_rate.forget_most();
+    }
 }
 
 impl Process {
@@ -49,6 +92,7 @@ impl Process {
             not_accepted: AtomicU64::new(0),
             connection_limit: AtomicU32::new(global.maxconnrate.unwrap_or(0)),
             session_limit: AtomicU32::new(global.maxsessrate.unwrap_or(0)),
+            tls: TlsTotals::default(),
             maxconn: AtomicU32::new(maxconn),
             hard_maxconn: maxconn,
             stopping: AtomicBool::new(false),
@@ -122,6 +166,7 @@ impl Process {
         self.sessions.forget_most();
         self.connection_rate.forget_most();
         self.session_rate.forget_most();
+        self.tls.forget_most();
     }
 
     /// Whether a soft stop has begun (`Stopping`).

@@ -24,7 +24,7 @@ use slab::Slab;
 pub(crate) use self::end::Legs;
 use self::pipe::PipePool;
 use self::pump::Tools;
-pub(crate) use self::row::{Outcome, Row, Side};
+pub(crate) use self::row::{Outcome, Row, Side, later};
 use crate::clock::Millis;
 use crate::end::Ending;
 use crate::session::Session;

@@ -108,11 +108,12 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Tls;
 
     fn server(place: usize, id: u32) -> Arc<Server> {
         let mut conf = config::added_server("be", &["s", "192.0.2.1:25"]).expect("a server");
         conf.id = id;
-        Arc::new(Server::new(conf, place, 1, false))
+        Arc::new(Server::new(conf, place, 1, false, &Tls::default()))
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use config::model;
+use config::model::{self, ServerTls};
 
 use crate::clock::Millis;
 use crate::counters::{Gauge, PerWorker, TimeAverage, totals};
 use crate::histogram::Histogram;
 use crate::rate::Speed;
+use crate::tls::{Connector, Seen, Tls};
 
 /// A server of a backend.
 #[derive(Debug)]
@@ -26,6 +27,10 @@ pub struct Server {
     maxconn: AtomicU32,
     /// Sessions it serves now.
     pub sessions: Gauge,
+    /// How sessions with it are encrypted.
+    pub(crate) tls: Option<Arc<Connector>>,
+    /// The same for checks.
+    pub(crate) check_tls: Option<Arc<Connector>>,
     /// What workers counted.
     pub totals: PerWorker<ServerTotals>,
     /// Sessions per second.
@@ -69,6 +74,8 @@ totals! {
         silent,
         /// Attempts it greeted with something else than a welcome.
         unwelcome,
+        /// Attempts whose TLS handshake failed.
+        tls_failures,
         /// Sessions it won as the second to be asked.
         hedges_won,
         /// Sessions it was asked for beside a silent server that then answered first.
@@ -131,7 +138,16 @@ pub(crate) enum Standing {
 }
 
 impl Server {
-    pub(crate) fn new(conf: model::Server, index: usize, workers: usize, greets: bool) -> Self {
+    pub(crate) fn new(
+        conf: model::Server,
+        index: usize,
+        workers: usize,
+        greets: bool,
+        tls: &Tls,
+    ) -> Self {
+        let connector = |conf: &Option<Arc<ServerTls>>| {
+            conf.as_ref().and_then(|conf| tls.connector(conf)).cloned()
+        };
         let agent = conf.agent.as_ref();
         let place = Place {
             address: conf.address.clone(),
@@ -145,6 +161,8 @@ impl Server {
         Self {
             place: ArcSwap::from_pointee(place),
             maxconn: AtomicU32::new(conf.maxconn),
+            tls: connector(&conf.tls),
+            check_tls: connector(&conf.check_tls),
             conf,
             index,
             sessions: Gauge::default(),
@@ -181,6 +199,12 @@ impl Server {
 
     pub(crate) fn set_maxconn(&self, maxconn: u32) {
         self.maxconn.store(maxconn, Ordering::Relaxed);
+    }
+
+    /// The certificate it showed last, to a session or to a check.
+    pub fn certificate(&self) -> Option<Seen> {
+        let seen = |connector: &Option<Arc<Connector>>| connector.as_ref().and_then(|c| c.seen());
+        seen(&self.tls).or_else(|| seen(&self.check_tls))
     }
 
     /// Its name.

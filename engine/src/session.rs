@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! listener  accepts                     -> run
-//! prelude   PROXY header                   |  async: while something is to be decided
+//! prelude   PROXY header, TLS              |  async: while something is to be decided
 //! route     frontend -> backend            |
 //! assign    stick, balance, queue  <-.     |
-//! connect   dial, PROXY header  -----'     |
-//! relay     bytes, both ways               |  a row in the worker's table
+//! connect   dial, PROXY header, TLS  '     |
+//! relay     bytes, both ways               |  a row in the worker's table; with TLS still async (secure)
 //! end       counters, slot, log line: exactly once
 //! ```
 //!
@@ -26,10 +26,11 @@ use crate::clock::Clock;
 use crate::end::{self, Ending};
 use crate::relay::{Legs, Side};
 use crate::server::Server;
+use crate::tls::Acceptor;
 use crate::topology::Proxy;
 use crate::wait::Ticket;
 use crate::worker::Worker;
-use crate::{assign, prelude, route};
+use crate::{assign, prelude, route, secure};
 
 /// A listener as one worker sees it: everything a new session needs of it.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Ingress {
     pub(crate) proxy: Arc<Proxy>,
     /// Its place among the frontend's binds.
     pub(crate) bind: usize,
+    /// `ssl`.
+    pub(crate) tls: Option<Arc<Acceptor>>,
     /// Where its sessions go.
     pub(crate) backend: Option<Arc<Proxy>>,
 }
@@ -88,6 +91,8 @@ pub(crate) struct Session {
     pub(crate) redispatched: bool,
     /// What befell it on the way to its server, if anything did.
     pub(crate) story: Option<Box<Story>>,
+    /// TLS with the client stands.
+    pub(crate) secured: bool,
     /// It was told that there is no server.
     pub(crate) turned_away: bool,
     /// How many waited before it: for its server, and for the backend.
@@ -111,6 +116,17 @@ pub(crate) struct Limits {
     pub(crate) fin: Option<Duration>,
 }
 
+impl Limits {
+    /// The one that holds now (CFG 4.2 `timeout tunnel`, `client-fin`).
+    pub(crate) fn now(self, half_closed: bool) -> Option<Duration> {
+        self.fin
+            .filter(|_| half_closed)
+            .or(self.tunnel)
+            .or(self.idle)
+            .filter(|limit| !limit.is_zero())
+    }
+}
+
 impl Session {
     fn begin(worker: &Worker, ingress: Rc<Ingress>, client: Peer) -> Self {
         Self {
@@ -128,6 +144,7 @@ impl Session {
             retries: 0,
             redispatched: false,
             story: None,
+            secured: false,
             turned_away: false,
             queued_behind: (0, 0),
         }
@@ -175,9 +192,14 @@ pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedF
     let mut session = Session::begin(&worker, ingress, peer);
     let ticket = Ticket::take(&worker, &session);
     let ready = prepare(&worker, &ticket, &mut session, socket).await;
-    drop(ticket);
     let ended = match ready {
+        Ok(legs) if legs.has_tls() => {
+            end::tell_early(&worker, &session);
+            let ending = secure::relay(&worker, &ticket, &mut session, legs).await;
+            Some((session, ending))
+        }
         Ok(legs) => {
+            drop(ticket);
             end::tell_early(&worker, &session);
             worker.relay(session, legs)
         }

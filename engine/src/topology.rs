@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::frontend::Frontend;
 use crate::log::Logger;
 use crate::stick::Table;
+use crate::tls::Tls;
 
 /// All proxies.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Topology {
     pub model: Arc<Model>,
     /// In the order of [`Model::proxies`]; indices of the model hold here.
     pub proxies: Vec<Arc<Proxy>>,
+    /// Certificates, and what is made of them.
+    pub tls: Arc<Tls>,
 }
 
 /// A frontend, backend or listen at run time.
@@ -47,7 +50,7 @@ impl Proxy {
 
 impl Topology {
     /// Builds the run-time side of a model for so many workers. `maxconn` is the process's limit.
-    pub(crate) fn build(model: &Arc<Model>, maxconn: u32, workers: usize) -> Self {
+    pub(crate) fn build(model: &Arc<Model>, tls: Arc<Tls>, maxconn: u32, workers: usize) -> Self {
         let global = &model.global;
         let proxies = (0..model.proxies.len())
             .map(|index| {
@@ -61,7 +64,8 @@ impl Topology {
                         .as_ref()
                         .map(|front| Frontend::new(front, maxconn, workers)),
                     back: conf.back.as_ref().map(|back| {
-                        Backend::new(back, full_connections(model, index, maxconn), workers)
+                        let fullconn = full_connections(model, index, maxconn);
+                        Backend::new(back, fullconn, workers, &tls)
                     }),
                     table: conf.stick_table.as_ref().map(Table::new),
                     logger: Arc::new(logger),
@@ -72,6 +76,7 @@ impl Topology {
         Self {
             model: Arc::clone(model),
             proxies,
+            tls,
         }
     }
 

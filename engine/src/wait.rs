@@ -16,6 +16,7 @@ use slab::Slab;
 
 use crate::clock::{Clock, Millis};
 use crate::end::Ending;
+use crate::order::SessionLeg;
 use crate::server::Server;
 use crate::session::{Ingress, Peer, Session};
 use crate::topology::Proxy;
@@ -39,6 +40,8 @@ pub(crate) struct Waiting {
     pub(crate) began: Millis,
     pub(crate) backend: Option<Arc<Proxy>>,
     pub(crate) server: Option<Arc<Server>>,
+    /// Both sides and when each last moved, of a session that is past waiting: relayed with TLS.
+    pub(crate) relayed: Option<([SessionLeg; 2], [Millis; 2])>,
     deadline: Option<Millis>,
     stop: Option<Stop>,
     waker: Option<Waker>,
@@ -48,6 +51,15 @@ impl Waiting {
     /// Milliseconds until its deadline, where it has one.
     pub(crate) fn left(&self, now: Millis) -> Option<Millis> {
         self.deadline.map(|deadline| deadline.saturating_sub(now))
+    }
+
+    /// Its two sides, where it is relayed.
+    pub(crate) fn legs(&self, now: Millis) -> Option<[SessionLeg; 2]> {
+        let (mut legs, last) = self.relayed?;
+        for (leg, last) in legs.iter_mut().zip(last) {
+            leg.idle = now.saturating_sub(last);
+        }
+        Some(legs)
     }
 }
 
@@ -104,6 +116,7 @@ impl<'w> Ticket<'w> {
             began: session.began,
             backend: None,
             server: None,
+            relayed: None,
             deadline: None,
             stop: None,
             waker: None,
@@ -123,6 +136,11 @@ impl<'w> Ticket<'w> {
     /// The same for the server that is asked now.
     pub(crate) fn note_server(&self, server: &Arc<Server>) {
         self.with(|waiting| waiting.server = Some(Arc::clone(server)));
+    }
+
+    /// The same for a session that is relayed with TLS.
+    pub(crate) fn note_legs(&self, legs: [SessionLeg; 2], last: [Millis; 2]) {
+        self.with(|waiting| waiting.relayed = Some((legs, last)));
     }
 
     /// Waits for `future`, at most for `limit`. A zero limit is none, as in the configuration.

@@ -140,6 +140,10 @@ impl Worker {
         Ingress {
             proxy: Arc::clone(&listener.proxy),
             bind: listener.bind,
+            tls: (conf.front.as_ref())
+                .and_then(|front| front.binds[listener.bind].tls.as_ref())
+                .and_then(|conf| self.topology.tls.acceptor(conf))
+                .cloned(),
             backend: target.and_then(|index| self.topology.proxies.get(index).cloned()),
         }
     }
@@ -183,7 +187,8 @@ impl Worker {
     fn end_where(&self, cause: impl Fn(&SessionView<'_>) -> Option<Ending>) {
         self.waiting.stop_where(|waiting| {
             let ending = cause(&SessionView::of_waiting(waiting))?;
-            (ending.cause == Cause::Killed).then_some(Stop::Ended(ending))
+            (ending.cause == Cause::Killed || waiting.relayed.is_some())
+                .then_some(Stop::Ended(ending))
         });
         let mut ended = Vec::new();
         self.relay.borrow_mut().end_where(&mut ended, |session| {

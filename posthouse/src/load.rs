@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use config::diagnostic::{Diagnostic, Severity};
 use config::model::Model;
+use engine::tls::Tls;
 
 use crate::flags::Flags;
 use crate::report::{Level, Report};
@@ -15,6 +16,16 @@ pub(crate) fn read(flags: &Flags, report: &mut Report) -> Option<Model> {
         tell(diagnostic, flags.diagnostics, report);
     }
     loaded.model
+}
+
+/// Reads the certificates that the model names and tells what they have wrong. `None`: too much of it.
+pub(crate) fn certificates(model: &Model, report: &mut Report) -> Option<Tls> {
+    let (tls, told) = Tls::load(model);
+    let failed = told.iter().any(|d| d.severity == Severity::Alert);
+    for diagnostic in &told {
+        tell(diagnostic, false, report);
+    }
+    (!failed).then_some(tls)
 }
 
 fn tell(diagnostic: &Diagnostic, suspicions: bool, report: &mut Report) {

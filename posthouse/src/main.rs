@@ -28,6 +28,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use config::model::Model;
 use control::Outlets;
+use engine::tls::Tls;
 
 use flags::{Command, Flags, Master, Mistake};
 use notify::Notifier;
@@ -96,6 +97,9 @@ fn prepare(flags: &Flags, report: &mut Report) -> anyhow::Result<ExitCode> {
     if report.warned() && model.global.zero_warning {
         bail!("Some warnings were found and 'zero-warning' is set. Aborting.");
     }
+    let Some(tls) = load::certificates(&model, report) else {
+        return Ok(ExitCode::FAILURE);
+    };
     let listens = check::has_listener(&model);
     if flags.check {
         load::advise(&model, report);
@@ -116,7 +120,7 @@ fn prepare(flags: &Flags, report: &mut Report) -> anyhow::Result<ExitCode> {
         return background::start();
     }
     report.set_only_alerts(false);
-    serve(flags, model, &identity, report)
+    serve(flags, model, tls, &identity, report)
 }
 
 fn tell(verdict: &check::Verdict, report: &Report) -> ExitCode {
@@ -136,6 +140,7 @@ fn tell(verdict: &check::Verdict, report: &Report) -> ExitCode {
 fn serve(
     flags: &Flags,
     mut model: Model,
+    tls: Tls,
     identity: &Identity,
     report: &mut Report,
 ) -> anyhow::Result<ExitCode> {
@@ -150,10 +155,10 @@ fn serve(
     };
     limits::raise(&mut model, flags.memory, report)?;
     identity.warn_of_root(report);
-    let model = Arc::new(model);
+    let (model, tls) = (Arc::new(model), Arc::new(tls));
     let outlets = Outlets::prepare(&model)?;
     let control = run::Control::prepare()?;
-    let bound = handover::bind(flags, run::is_busy, || run::bind(&model))?;
+    let bound = handover::bind(flags, run::is_busy, || run::bind(&model, &tls))?;
     handover::release(flags);
     if let Some(path) = &model.global.pidfile {
         pidfile::write(path)?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use config::model::Model;
 use control::{Outlets, Program, Sockets};
+use engine::tls::Tls;
 use engine::{BindError, Bound, Level, Options, Plane};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 
@@ -46,7 +47,7 @@ pub(crate) struct Listening {
 }
 
 /// Makes the listening sockets.
-pub(crate) fn bind(model: &Arc<Model>) -> Result<Listening, BindError> {
+pub(crate) fn bind(model: &Arc<Model>, tls: &Arc<Tls>) -> Result<Listening, BindError> {
     let global = &model.global;
     let options = Options {
         // Decided by `limits` at the latest.
@@ -54,7 +55,7 @@ pub(crate) fn bind(model: &Arc<Model>) -> Result<Listening, BindError> {
         quiet: global.quiet,
     };
     Ok(Listening {
-        plane: Bound::bind(Arc::clone(model), options)?,
+        plane: Bound::bind(Arc::clone(model), Arc::clone(tls), options)?,
         // Last: a stats socket that is there answers for the process that has the rest.
         control: Sockets::bind(model)?,
     })

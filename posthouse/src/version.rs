@@ -17,7 +17,7 @@ pub(crate) const DATE: &str = "2026/11/24";
 /// `+` is built in, `-` is not; HAProxy's names, in its order. The `feature()` predicate of `.if`
 /// is answered from the configuration's own list, which a test holds equal to this one.
 const FEATURES: &str = "+ACCEPT4 +CPU_AFFINITY +EPOLL -GETADDRINFO +LINUX_SPLICE +LINUX_TPROXY -LUA \
--OPENSSL -PCRE -PCRE2 +POLL +PRCTL -PROMEX -QUIC +RT -SLZ -SSL +SYSTEMD +TFO +THREAD +TPROXY -ZLIB";
++OPENSSL +OPENSSL_AWSLC -PCRE -PCRE2 +POLL +PRCTL -PROMEX -QUIC +RT -SLZ -SSL +SYSTEMD +TFO +THREAD +TPROXY -ZLIB";
 
 /// The text, ending in a newline.
 pub(crate) fn text(detail: Version) -> String {

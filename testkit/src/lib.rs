@@ -16,6 +16,7 @@ pub mod postfix;
 pub mod proxy;
 pub mod server;
 pub mod terminal;
+pub mod tls;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -57,6 +57,12 @@ pub struct Connect {
     pub addr: Option<IpAddr>,
     /// `send-proxy`.
     pub send_proxy: bool,
+    /// `ssl`: TLS as the server's line says.
+    pub ssl: bool,
+    /// `sni <name>`: the name to ask for.
+    pub sni: Option<String>,
+    /// `alpn`: protocols within TLS.
+    pub alpn: Vec<String>,
     /// `linger`: end with FIN instead of RST.
     pub linger: bool,
     /// `comment <text>`, or the `tcp-check comment` line before it.

@@ -8,3 +8,4 @@ pub mod check;
 pub mod proxy;
 pub mod smtp;
 pub mod syslog;
+pub mod x509;

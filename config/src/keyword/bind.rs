@@ -1,9 +1,9 @@
 //! `bind` and its options (CFG 4.2, 5.1), which `stats socket` shares.
 
-use super::{Args, BIND, Keyword, Sections, address, follow_options};
+use super::{Args, BIND, Keyword, Sections, address, follow_options, tls};
 use crate::diagnostic::Fault;
 use crate::draft::{BindDraft, Settings};
-use crate::model::{Level, Owner, V6};
+use crate::model::{Level, Owner, TlsVersion, V6};
 
 type Row = Keyword<BindDraft>;
 
@@ -36,19 +36,37 @@ pub(crate) const ROWS: &[Row] = &[
     Row { args: (1, 1), ..Row::ignored("guid-prefix", BIND, "Without effect.") },
     Row::not_yet("tfo", BIND, "TCP fast open."),
     Row::not_yet("namespace", BIND, "A network namespace."),
-    Row::not_yet("ssl", BIND, "TLS with clients."),
-    Row::not_yet("crt", BIND, "Certificate."),
-    Row::not_yet("crt-list", BIND, "Certificates."),
-    Row::not_yet("verify", BIND, "Client certificates."),
-    Row::not_yet("ca-file", BIND, "Authorities."),
-    Row::not_yet("crl-file", BIND, "Revocations."),
-    Row::not_yet("ciphers", BIND, "TLS ciphers."),
-    Row::not_yet("ciphersuites", BIND, "TLS 1.3 ciphers."),
-    Row::not_yet("curves", BIND, "TLS curves."),
-    Row::not_yet("alpn", BIND, "TLS protocols."),
-    Row::not_yet("ssl-min-ver", BIND, "Lowest TLS version."),
-    Row::not_yet("ssl-max-ver", BIND, "Highest TLS version."),
-    Row::not_yet("strict-sni", BIND, "Refuse unknown names."),
+    Row::new("ssl", BIND, "", (0, 0), |a, b| { b.ssl = Some(a.spot()); Ok(()) }, "TLS with clients."),
+    Row::new("crt", BIND, "<file|directory>", (1, 1), |a, b| { b.tls.crt.push(a.text()?.into()); Ok(()) }, "Certificate, chain and key, in one file or with the key in `<file>.key`; of several the first is the default, others are found by their names."),
+    Row::new("crt-list", BIND, "<file>", (1, 1), |a, b| { b.tls.crt_list.push(a.text()?.into()); Ok(()) }, "A file that lists such files, each with the names it is for."),
+    Row::new("verify", BIND, "none|optional|required", (1, 1), |a, b| { b.tls.verify = tls::client_verify(a)?; Ok(()) }, "Whether clients show a certificate."),
+    Row::new("ca-file", BIND, "<file>|@system-ca", (1, 1), |a, b| { b.tls.ca = Some(tls::authorities(a)?); Ok(()) }, "Who may have issued it."),
+    Row::new("crl-file", BIND, "<file>", (1, 1), |a, b| { b.tls.crl = Some(a.text()?.into()); Ok(()) }, "Which of them are revoked."),
+    Row::new("ciphers", BIND, "<list>", (1, 1), |a, b| tls::ciphers(a, &mut b.tls.rules), "Suites of TLS 1.2; what is not available is told."),
+    Row::new("ciphersuites", BIND, "<list>", (1, 1), |a, b| tls::ciphersuites(a, &mut b.tls.rules), "Suites of TLS 1.3."),
+    Row::new("curves", BIND, "<list>", (1, 1), |a, b| tls::curves(a, &mut b.tls.rules), "Groups of the key exchange."),
+    Row::new("ecdhe", BIND, "<curve>", (1, 1), |a, b| tls::curves(a, &mut b.tls.rules), "The same for one."),
+    Row::new("alpn", BIND, "<protocol>,...", (1, 1), |a, b| tls::alpn(a, &mut b.tls.rules), "Protocols within TLS; a client that asks for others alone is refused."),
+    Row::new("ssl-min-ver", BIND, "TLSv1.2|TLSv1.3", (1, 1), |a, b| tls::min(a, &mut b.tls.rules), "Lowest version; nothing below TLSv1.2 is offered."),
+    Row::new("ssl-max-ver", BIND, "TLSv1.2|TLSv1.3", (1, 1), |a, b| tls::max(a, &mut b.tls.rules), "Highest version."),
+    Row::new("force-tlsv12", BIND, "", (0, 0), |a, b| tls::only(a, &mut b.tls.rules, TlsVersion::V12, TlsVersion::V12), "TLS 1.2 alone."),
+    Row::new("force-tlsv13", BIND, "", (0, 0), |a, b| tls::only(a, &mut b.tls.rules, TlsVersion::V13, TlsVersion::V13), "TLS 1.3 alone."),
+    Row::new("no-tlsv12", BIND, "", (0, 0), |a, b| tls::only(a, &mut b.tls.rules, TlsVersion::V13, TlsVersion::V13), "Not TLS 1.2."),
+    Row::new("no-tlsv13", BIND, "", (0, 0), |a, b| tls::only(a, &mut b.tls.rules, TlsVersion::V12, TlsVersion::V12), "Not TLS 1.3."),
+    Row::new("no-sslv3", BIND, "", (0, 0), |_, _| Ok(()), "It never is."),
+    Row::new("no-tlsv10", BIND, "", (0, 0), |_, _| Ok(()), "It never is."),
+    Row::new("no-tlsv11", BIND, "", (0, 0), |_, _| Ok(()), "It never is."),
+    Row::new("no-tls-tickets", BIND, "", (0, 0), |_, b| { b.tls.rules.no_tickets = true; Ok(()) }, "Sessions are resumed by the process's memory alone."),
+    Row::new("strict-sni", BIND, "", (0, 0), |_, b| { b.tls.strict_sni = true; Ok(()) }, "Who asks for no name or for one that no certificate has gets none, instead of the default one."),
+    Row::ignored("prefer-client-ciphers", BIND, "The client's order; ours is kept."),
+    Row::not_yet("ca-verify-file", BIND, "More authorities, not told to clients."),
+    Row::not_yet("ca-ignore-err", BIND, "Errors of authorities to be ignored."),
+    Row::not_yet("crt-ignore-err", BIND, "Errors of certificates to be ignored."),
+    Row::not_yet("sigalgs", BIND, "Signature algorithms."),
+    Row::not_yet("client-sigalgs", BIND, "Signature algorithms of clients."),
+    Row::not_yet("tls-ticket-keys", BIND, "Keys of session tickets, from a file."),
+    Row::not_yet("generate-certificates", BIND, "Certificates made as they are asked for."),
+    Row::refused("allow-0rtt", BIND, "early data can be replayed by anybody who has seen it", "remove it"),
     Row::not_yet("accept-netscaler-cip", BIND, "NetScaler's header."),
     Row::not_yet("cc", BIND, "TCP congestion control."),
     Row::refused("process", BIND, "'process' is not supported any more since HAProxy 3.4", "remove it"),

@@ -12,7 +12,7 @@ type Row = Keyword<Settings>;
 /// Rules of checks.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
-    Row::new("tcp-check connect", BACK, "[default] [port <n>] [addr <ip>] [send-proxy] [linger] [comment <text>]", (0, super::ANY), connect, "Open a connection; without this rule the check opens one by itself."),
+    Row::new("tcp-check connect", BACK, "[default] [port <n>] [addr <ip>] [send-proxy] [ssl] [sni <name>] [alpn <list>] [linger] [comment <text>]", (0, super::ANY), connect, "Open a connection; without this rule the check opens one by itself."),
     Row::new("tcp-check send", BACK, "<data> [comment <text>]", (1, super::ANY), |a, s| { let data = a.word()?.bytes().to_vec(); send(a, s, data) }, "Send this."),
     Row::new("tcp-check send-binary", BACK, "<hex> [comment <text>]", (1, super::ANY), |a, s| { let data = hex(a)?; send(a, s, data) }, "Send these bytes."),
     Row::new("tcp-check expect", BACK, "[min-recv <n>] [comment <text>] [ok-status|error-status|tout-status <status>] [!] string|rstring|binary|rbinary <pattern>", (2, super::ANY), expect, "Wait for this."),
@@ -72,7 +72,10 @@ fn connect(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             "send-proxy" => rule.send_proxy = true,
             "linger" => rule.linger = true,
             "comment" => rule.comment = Some(args.text()?),
-            later @ ("ssl" | "sni" | "alpn" | "via-socks4" | "proto") => {
+            "ssl" => rule.ssl = true,
+            "sni" => rule.sni = Some(args.text()?),
+            "alpn" => rule.alpn = args.text()?.split(',').map(str::to_owned).collect(),
+            later @ ("via-socks4" | "proto") => {
                 let text =
                     format!("'tcp-check connect {later}' is not supported by Posthouse yet.");
                 return Err(Fault::new("not-yet", text).on(&word.span));
@@ -246,6 +249,9 @@ fn unknown(args: &Args<'_>, word: &str) -> Fault {
         "port",
         "addr",
         "send-proxy",
+        "ssl",
+        "sni",
+        "alpn",
         "linger",
         "comment",
         "min-recv",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Args, GLOBAL, Keyword, bind, log};
+use super::{Args, GLOBAL, Keyword, bind, log, tls};
 use crate::diagnostic::Fault;
 use crate::draft::{BindDraft, GlobalDraft};
 use crate::env::Change;
@@ -69,9 +69,19 @@ pub(crate) const ROWS: &[Row] = &[
     Row::ignored("fd-hard-limit", GLOBAL, NO_TUNING),
     Row::ignored("localpeer", GLOBAL, "The name of this peer; there are no peers yet."),
     Row::not_yet("default-path", GLOBAL, "Where relative paths begin."),
-    Row::ignored("ca-base", GLOBAL, "Where certificates of authorities are; there is no TLS yet."),
-    Row::ignored("crt-base", GLOBAL, "Where certificates are; there is no TLS yet."),
-    Row::ignored("ssl-server-verify", GLOBAL, "There is no TLS yet."),
+    Row::new("ca-base", GLOBAL, "<directory>", (1, 1), |a, g| set(&mut g.model.tls.ca_base, a.text().map(|t| Some(PathBuf::from(t)))), "Where relative names of `ca-file` and `crl-file` begin."),
+    Row::new("crt-base", GLOBAL, "<directory>", (1, 1), |a, g| set(&mut g.model.tls.crt_base, a.text().map(|t| Some(PathBuf::from(t)))), "The same for `crt`."),
+    Row::new("ssl-server-verify", GLOBAL, "none|required", (1, 1), |a, g| set(&mut g.model.tls.no_server_verify, tls::server_verify(a).map(|on| !on)), "Whether certificates of servers must be good where `verify` is not written; default required."),
+    Row::new("ssl-default-bind-ciphers", GLOBAL, "<list>", (1, 1), |a, g| tls::ciphers(a, &mut g.model.tls.bind), "`ciphers` of `bind` lines that have none."),
+    Row::new("ssl-default-bind-ciphersuites", GLOBAL, "<list>", (1, 1), |a, g| tls::ciphersuites(a, &mut g.model.tls.bind), "The same for `ciphersuites`."),
+    Row::new("ssl-default-bind-curves", GLOBAL, "<list>", (1, 1), |a, g| tls::curves(a, &mut g.model.tls.bind), "The same for `curves`."),
+    Row::new("ssl-default-bind-options", GLOBAL, "<option>...", (1, super::ANY), |a, g| tls::default_options(a, &mut g.model.tls.bind, &mut g.model.tls.strict_sni), "The same for versions, tickets and `strict-sni`."),
+    Row::new("ssl-default-server-ciphers", GLOBAL, "<list>", (1, 1), |a, g| tls::ciphers(a, &mut g.model.tls.server), "`ciphers` of `server` lines that have none."),
+    Row::new("ssl-default-server-ciphersuites", GLOBAL, "<list>", (1, 1), |a, g| tls::ciphersuites(a, &mut g.model.tls.server), "The same for `ciphersuites`."),
+    Row::new("ssl-default-server-curves", GLOBAL, "<list>", (1, 1), |a, g| tls::curves(a, &mut g.model.tls.server), "The same for `curves`."),
+    Row::new("ssl-default-server-options", GLOBAL, "<option>...", (1, super::ANY), |a, g| tls::default_options(a, &mut g.model.tls.server, &mut false), "The same for versions and tickets."),
+    Row::ignored("ssl-load-extra-files", GLOBAL, "Keys and OCSP answers are looked for beside each certificate."),
+    Row::ignored("ssl-load-extra-del-ext", GLOBAL, NO_TUNING),
     Row::ignored("insecure-fork-wanted", GLOBAL, NO_TUNING),
     Row::ignored("expose-experimental-directives", GLOBAL, NO_TUNING),
     Row::ignored("expose-deprecated-directives", GLOBAL, NO_TUNING),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Args, DEFAULT_SERVER, Keyword, SERVER, SERVERS, address, follow_options};
+use super::{Args, DEFAULT_SERVER, Keyword, SERVER, SERVERS, address, follow_options, tls};
 use crate::diagnostic::{Fault, Shape};
 use crate::draft::{InitAddr, ServerDraft, Settings, check_name};
-use crate::model::{OnError, ProxyVersion};
+use crate::model::{OnError, ProxyVersion, TlsRules, TlsVersion};
 
 type Row = Keyword<ServerDraft>;
 
@@ -75,17 +75,40 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("tfo", SERVERS, "TCP fast open."),
     Row::not_yet("namespace", SERVERS, "A network namespace."),
     Row::not_yet("socks4", SERVERS, "Connect through a SOCKS proxy."),
-    Row::not_yet("ssl", SERVERS, "TLS with the server."),
-    Row::not_yet("check-ssl", SERVERS, "TLS in checks."),
-    Row::not_yet("check-sni", SERVERS, "TLS name in checks."),
-    Row::not_yet("verify", SERVERS, "Verify the server's certificate."),
-    Row::not_yet("verifyhost", SERVERS, "The name it must have."),
-    Row::not_yet("ca-file", SERVERS, "Authorities."),
-    Row::not_yet("crl-file", SERVERS, "Revocations."),
-    Row::not_yet("crt", SERVERS, "Our certificate."),
-    Row::not_yet("sni", SERVERS, "TLS name."),
-    Row::not_yet("alpn", SERVERS, "TLS protocols."),
-    Row::not_yet("ciphers", SERVERS, "TLS ciphers."),
+    Row::new("ssl", SERVERS, "", (0, 0), |_, s| { s.ssl = true; Ok(()) }, "TLS with the server."),
+    Row::new("no-ssl", SERVERS, "", (0, 0), |_, s| { s.ssl = false; Ok(()) }, "No TLS."),
+    Row::new("check-ssl", SERVERS, "", (0, 0), |_, s| { s.check_ssl = Some(true); Ok(()) }, "TLS in checks; `ssl` alone does it where checks go where sessions go."),
+    Row::new("no-check-ssl", SERVERS, "", (0, 0), |_, s| { s.check_ssl = Some(false); Ok(()) }, "No TLS in checks."),
+    Row::new("check-sni", SERVERS, "<name>", (1, 1), |a, s| { s.check_sni = Some(a.text()?); Ok(()) }, "The name checks ask for; default that of `sni str(...)`."),
+    Row::new("check-alpn", SERVERS, "<protocol>,...", (1, 1), check_alpn, "Protocols within TLS, for checks."),
+    Row::new("verify", SERVERS, "none|required", (1, 1), |a, s| { s.verify = Some(tls::server_verify(a)?); Ok(()) }, "Whether the server's certificate must be good; default required."),
+    Row::new("verifyhost", SERVERS, "<name>", (1, 1), |a, s| { s.tls.verifyhost = Some(a.text()?); Ok(()) }, "The name it must have; default the one of `sni`, and without both any."),
+    Row::new("no-verifyhost", SERVERS, "", (0, 0), |_, s| { s.tls.verifyhost = None; Ok(()) }, "Any."),
+    Row::new("ca-file", SERVERS, "<file>|@system-ca", (1, 1), |a, s| { s.tls.ca = Some(tls::authorities(a)?); Ok(()) }, "Who may have issued it."),
+    Row::new("crl-file", SERVERS, "<file>", (1, 1), |a, s| { s.tls.crl = Some(a.text()?.into()); Ok(()) }, "Which are revoked."),
+    Row::new("crt", SERVERS, "<file>", (1, 1), |a, s| { s.tls.crt = Some(a.text()?.into()); Ok(()) }, "Our own certificate and key."),
+    Row::new("sni", SERVERS, "str(<name>)|ssl_fc_sni", (1, 1), |a, s| { s.tls.sni = Some(tls::sni(a)?); Ok(()) }, "The name to ask for."),
+    Row::new("alpn", SERVERS, "<protocol>,...", (1, 1), |a, s| tls::alpn(a, &mut s.tls.rules), "Protocols within TLS."),
+    Row::new("ciphers", SERVERS, "<list>", (1, 1), |a, s| tls::ciphers(a, &mut s.tls.rules), "Suites of TLS 1.2; what is not available is told."),
+    Row::new("ciphersuites", SERVERS, "<list>", (1, 1), |a, s| tls::ciphersuites(a, &mut s.tls.rules), "Suites of TLS 1.3."),
+    Row::new("curves", SERVERS, "<list>", (1, 1), |a, s| tls::curves(a, &mut s.tls.rules), "Groups of the key exchange."),
+    Row::new("ssl-min-ver", SERVERS, "TLSv1.2|TLSv1.3", (1, 1), |a, s| tls::min(a, &mut s.tls.rules), "Lowest version."),
+    Row::new("ssl-max-ver", SERVERS, "TLSv1.2|TLSv1.3", (1, 1), |a, s| tls::max(a, &mut s.tls.rules), "Highest version."),
+    Row::new("force-tlsv12", SERVERS, "", (0, 0), |a, s| tls::only(a, &mut s.tls.rules, TlsVersion::V12, TlsVersion::V12), "TLS 1.2 alone."),
+    Row::new("force-tlsv13", SERVERS, "", (0, 0), |a, s| tls::only(a, &mut s.tls.rules, TlsVersion::V13, TlsVersion::V13), "TLS 1.3 alone."),
+    Row::new("no-tlsv12", SERVERS, "", (0, 0), |a, s| tls::only(a, &mut s.tls.rules, TlsVersion::V13, TlsVersion::V13), "Not TLS 1.2."),
+    Row::new("no-tlsv13", SERVERS, "", (0, 0), |a, s| tls::only(a, &mut s.tls.rules, TlsVersion::V12, TlsVersion::V12), "Not TLS 1.3."),
+    Row::new("no-sslv3", SERVERS, "", (0, 0), |_, _| Ok(()), "It never is."),
+    Row::new("no-tlsv10", SERVERS, "", (0, 0), |_, _| Ok(()), "It never is."),
+    Row::new("no-tlsv11", SERVERS, "", (0, 0), |_, _| Ok(()), "It never is."),
+    Row::new("ssl-reuse", SERVERS, "", (0, 0), |_, s| { s.tls.no_reuse = false; Ok(()) }, "Resume sessions, the default."),
+    Row::new("no-ssl-reuse", SERVERS, "", (0, 0), |_, s| { s.tls.no_reuse = true; Ok(()) }, "Do not."),
+    Row::new("tls-tickets", SERVERS, "", (0, 0), |_, s| { s.tls.rules.no_tickets = false; Ok(()) }, "Resume them by tickets, the default."),
+    Row::new("no-tls-tickets", SERVERS, "", (0, 0), |_, s| { s.tls.rules.no_tickets = true; Ok(()) }, "Do not."),
+    Row::not_yet("check-via-socks4", SERVERS, "Checks through a SOCKS proxy."),
+    Row::not_yet("sigalgs", SERVERS, "Signature algorithms."),
+    Row::not_yet("client-sigalgs", SERVERS, "Signature algorithms of our certificate."),
+    Row::refused("allow-0rtt", SERVERS, "early data can be replayed by anybody who has seen it", "remove it"),
 ];
 
 /// `server <name> <address> [options]`.
@@ -231,5 +254,12 @@ fn init_addr(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> 
 fn cookie(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
     args.word()?;
     draft.cookie = Some(args.spot());
+    Ok(())
+}
+
+fn check_alpn(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
+    let mut rules = TlsRules::default();
+    tls::alpn(args, &mut rules)?;
+    draft.check_alpn = Some(rules.alpn);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Location, Owner};
+use super::{BindTls, Location, Owner};
 
 /// `mode`, `user`/`uid`, `group`/`gid` of a unix socket's file.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,8 @@ pub struct Bind {
     pub mss: Option<u32>,
     /// `tcp-ut`.
     pub tcp_ut: Option<Duration>,
+    /// `ssl` and all that belongs to it.
+    pub tls: Option<Arc<BindTls>>,
     /// Permissions of a unix socket.
     pub permissions: UnixPermissions,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Location;
+use super::{Location, ServerTls};
 
 /// A `server` line with `default-server` applied (CFG 5.2).
 #[derive(Debug, Clone)]
@@ -72,6 +72,12 @@ pub struct Server {
     pub tcp_ut: Option<Duration>,
     /// `source <address>`.
     pub source: Option<SocketAddr>,
+    /// `ssl`: how sessions are encrypted.
+    pub tls: Option<Arc<ServerTls>>,
+    /// How a check's connection is encrypted, where it is.
+    pub check_tls: Option<Arc<ServerTls>>,
+    /// Whether it is where a `tcp-check connect` does not say: `check-ssl`, or `ssl` and the check goes where sessions go.
+    pub check_ssl: bool,
     /// `agent-check`.
     pub agent: Option<Agent>,
 }

@@ -320,6 +320,7 @@ pub(super) const OWN_SERVER: &[Metric] = &[
     metric("attempts_refused_total", Counter, "ph_refused", Plain, "Attempts refused, reset, closed, or not accepted in time."),
     metric("attempts_silent_total", Counter, "ph_silent", Plain, "Attempts it was silent on until another server had answered."),
     metric("attempts_unwelcome_total", Counter, "ph_unwelcome", Plain, "Attempts it greeted with something else than a welcome."),
+    metric("attempts_tls_failed_total", Counter, "ph_tls_failed", Plain, "Attempts whose TLS handshake failed."),
     metric("hedges_won_total", Counter, "ph_hedges_won", Plain, "Sessions it won as the second to be asked."),
     metric("hedges_lost_total", Counter, "ph_hedges_lost", Plain, "Sessions it was asked for in vain."),
     metric("sessions_rescued_total", Counter, "ph_rescued", Plain, "Sessions it took over from a server that failed them."),

@@ -170,6 +170,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("ph_holding", "MGP:u32", |_| EMPTY, |_| EMPTY, |r| n(r.back.hold.waiting() as u64)),
     field("ph_greeting_ms", "MaP:u64", |_| EMPTY, |r| r.server.greeted().map_or(EMPTY, |_| n(r.server.pace())), |_| EMPTY),
     field("ph_reserve", "SGP:u32", |_| EMPTY, |r| n(u32::from(r.health.in_reserve())), |_| EMPTY),
+    field("ph_tls_failed", "MCP:u64", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.tls_failures)), |r| r.servers(|t| &t.tls_failures)),
 ];
 
 const EMPTY: Value = Value::Empty;

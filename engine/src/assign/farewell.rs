@@ -2,8 +2,6 @@
 
 use std::sync::OnceLock;
 
-use rustix::net::{SendFlags, Shutdown, send, shutdown};
-
 use crate::end::{Cause, Ending, Phase};
 use crate::order::SessionId;
 use crate::prelude::Client;
@@ -59,14 +57,14 @@ pub(super) fn say(worker: &Worker, session: &mut Session, client: &Client, vain:
             reply
         }
     };
-    let sent = send(&client.socket, &reply, SendFlags::NOSIGNAL).unwrap_or(0);
+    let sent = client.say(&reply);
     session.bytes_out += sent as u64;
     session.turned_away = true;
     if let Some(back) = session.farm() {
         back.totals.at(worker.id).unavailable.add(1);
     }
     // The end of the stream first: a close alone could take the words back.
-    let _ = shutdown(&client.socket, Shutdown::Write);
+    client.say_goodbye();
 }
 
 fn host() -> &'static str {

@@ -306,6 +306,7 @@ impl<'b> Race<'b> {
         match fault {
             Fault::Silent => totals.silent.add(1),
             Fault::Unwelcome(_) => totals.unwelcome.add(1),
+            Fault::Tls(_) => totals.tls_failures.add(1),
             Fault::Refused | Fault::Late | Fault::Resource => totals.refused.add(1),
         }
         let since = if fault.is_silence() { begun } else { now };

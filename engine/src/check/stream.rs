@@ -1,17 +1,20 @@
-//! A check's connection: TCP or a unix socket.
+//! A check's connection: TCP or a unix socket, and TLS where it is asked for.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt as _;
 use std::path::Path;
 
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::net::{TcpSocket, UnixStream};
 
-/// Either kind of stream.
+use crate::leg::Leg;
+use crate::tls::{Failure, Stream as Tls};
+
+/// A connection, and its ends where it is one of TCP.
 #[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+pub(super) struct Stream {
+    leg: Leg,
+    ends: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Stream {
@@ -26,50 +29,50 @@ impl Stream {
             socket.bind(SocketAddr::new(from.ip(), 0))?;
         }
         socket.set_nodelay(true)?;
-        Ok(Self::Tcp(socket.connect(to).await?))
+        let stream = socket.connect(to).await?;
+        let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
+        let leg = Leg::plain(stream.into_std()?.into())?;
+        Ok(Self { leg, ends })
     }
 
     pub(super) async fn unix(path: &Path) -> io::Result<Self> {
-        Ok(Self::Unix(UnixStream::connect(path).await?))
+        Self::local(UnixStream::connect(path).await?.into_std()?)
     }
 
-    pub(super) async fn abstract_unix(name: &[u8]) -> io::Result<Self> {
+    pub(super) fn abstract_unix(name: &[u8]) -> io::Result<Self> {
         let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
         let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
         stream.set_nonblocking(true)?;
-        Ok(Self::Unix(UnixStream::from_std(stream)?))
+        Self::local(stream)
+    }
+
+    fn local(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        Ok(Self {
+            leg: Leg::plain(stream.into())?,
+            ends: None,
+        })
+    }
+
+    /// From here on TLS.
+    pub(super) async fn upgrade(&mut self, tls: Tls) -> Result<(), Failure> {
+        self.leg.upgrade(tls).await
     }
 
     /// Our end and the other, of a TCP connection.
     pub(super) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
-        match self {
-            Self::Tcp(stream) => Some((stream.local_addr().ok()?, stream.peer_addr().ok()?)),
-            Self::Unix(_) => None,
-        }
+        self.ends
     }
 
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use tokio::io::AsyncReadExt as _;
-        match self {
-            Self::Tcp(stream) => stream.read(buffer).await,
-            Self::Unix(stream) => stream.read(buffer).await,
-        }
+        self.leg.read(buffer).await
     }
 
     pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
-        match self {
-            Self::Tcp(stream) => stream.write_all(bytes).await,
-            Self::Unix(stream) => stream.write_all(bytes).await,
-        }
+        self.leg.write_all(bytes).await
     }
 
     /// Says that no more will be sent.
     pub(super) async fn shutdown(&mut self) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
-        match self {
-            Self::Tcp(stream) => stream.shutdown().await,
-            Self::Unix(stream) => stream.shutdown().await,
-        }
+        self.leg.shutdown().await
     }
 }

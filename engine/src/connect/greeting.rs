@@ -3,6 +3,7 @@
 //! Until its first byte reaches the client nothing has been promised, and another server can take the session.
 //! A postscreen teaser (`220-`) is a greeting; `421` and `554` are not.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::unix::AsyncFd;
 
 use super::{Fault, Scene};
+use crate::leg::Leg;
 
 /// How long a server whose session another has got may take to greet, to hear QUIT and to close.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -38,27 +40,54 @@ fn judge(said: &[u8], prefix: &[u8]) -> Verdict {
     }
 }
 
+/// A server that is listened to.
+pub(super) enum Voice<'a> {
+    Plain(&'a AsyncFd<OwnedFd>),
+    /// Within TLS.
+    Secret(&'a mut Leg),
+}
+
+impl Voice<'_> {
+    /// What it says; 0 is the end.
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let watched = match self {
+            Self::Secret(leg) => return leg.poll_read(context, into),
+            Self::Plain(watched) => *watched,
+        };
+        loop {
+            let mut ready = ready!(watched.poll_read_ready(context))?;
+            match recv(watched, &mut into[..], RecvFlags::empty()) {
+                Ok((read, _)) => return Poll::Ready(Ok(read)),
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    /// A word to it, if it takes it at once.
+    fn say(&mut self, context: &mut Context<'_>, word: &[u8]) {
+        match self {
+            Self::Secret(leg) => drop(leg.poll_write(context, word)),
+            Self::Plain(watched) => drop(send(watched, word, SendFlags::NOSIGNAL)),
+        }
+    }
+}
+
 /// Reads until the verdict is clear. What is welcome goes to the client at once; what it has not taken comes
 /// back, with the number of bytes it has. One read tells success, refusal and the greeting itself.
 pub(super) fn poll_greeting(
     context: &mut Context<'_>,
     scene: &Scene<'_>,
-    watched: &AsyncFd<OwnedFd>,
-    prefix: &[u8],
+    voice: &mut Voice<'_>,
     said: &mut Vec<u8>,
 ) -> Poll<Result<(u64, Vec<u8>), Fault>> {
+    let prefix = scene.back.greeting.as_deref().unwrap_or_default();
     loop {
-        let mut ready = ready!(watched.poll_read_ready(context)).map_err(|_| Fault::Refused)?;
         let mut scratch = scene.worker.scratch.borrow_mut();
-        let read = match recv(watched, &mut scratch[..], RecvFlags::empty()) {
-            Ok((0, _)) => return Poll::Ready(Err(Fault::Refused)),
-            Ok((read, _)) => read,
-            Err(Errno::AGAIN) => {
-                ready.clear_ready();
-                continue;
-            }
-            Err(Errno::INTR) => continue,
-            Err(_) => return Poll::Ready(Err(Fault::Refused)),
+        let read = match ready!(voice.poll_read(context, &mut scratch)) {
+            Ok(0) | Err(_) => return Poll::Ready(Err(Fault::Refused)),
+            Ok(read) => read,
         };
         let bytes = if said.is_empty() {
             &scratch[..read]
@@ -68,14 +97,13 @@ pub(super) fn poll_greeting(
         };
         match judge(bytes, prefix) {
             Verdict::Welcome => {
-                // An error here is the client's: the relay's first read of it will tell.
-                let sent = send(&scene.client.socket, bytes, SendFlags::NOSIGNAL).unwrap_or(0);
+                let sent = scene.client.say(bytes);
                 return Poll::Ready(Ok((sent as u64, bytes[sent..].to_vec())));
             }
             Verdict::Unwelcome => {
                 let line = first_line(bytes);
                 // It has said what it had to say; a mail server expects an answer (RFC 5321, 3.1).
-                let _ = send(watched, b"QUIT\r\n", SendFlags::NOSIGNAL);
+                voice.say(context, b"QUIT\r\n");
                 return Poll::Ready(Err(Fault::Unwelcome(line)));
             }
             Verdict::More if said.is_empty() => *said = bytes.to_vec(),
@@ -86,23 +114,16 @@ pub(super) fn poll_greeting(
 
 /// Leaves a server whose session another has got, as a mail client would: waits for its greeting, says QUIT
 /// and reads to the end, so that nothing looks lost in its log. To speak first would look like spam.
-pub(crate) async fn part(watched: AsyncFd<OwnedFd>) {
+pub(crate) async fn part(mut leg: Leg) {
     let leave = async {
         let mut sink = [0; 512];
         let mut quit = false;
-        loop {
-            let mut ready = watched.readable().await?;
-            match recv(&watched, &mut sink[..], RecvFlags::empty()) {
-                Ok((0, _)) => return Ok(()),
-                Ok(_) if quit => {}
-                Ok(_) => {
-                    quit = true;
-                    send(&watched, b"QUIT\r\n", SendFlags::NOSIGNAL)?;
-                }
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(error) => return Err(std::io::Error::from(error)),
+        while leg.read(&mut sink).await? > 0 {
+            if !std::mem::replace(&mut quit, true) {
+                leg.write_all(b"QUIT\r\n").await?;
             }
         }
+        io::Result::Ok(())
     };
     // Late or broken: it would have been too late for the session as well.
     let _ = tokio::time::timeout(FAREWELL, leave).await;

@@ -72,7 +72,7 @@ impl Controller {
         let health = Health::added(&conf, section.failback, now);
         let place = self.places[proxy].take();
         let greets = section.greeting.is_some();
-        let server = Arc::new(Server::new(conf, place, workers, greets));
+        let server = Arc::new(Server::new(conf, place, workers, greets, &topology.tls));
         let units = &mut self.units[proxy];
         if units.len() <= place {
             units.resize_with(place + 1, || None);

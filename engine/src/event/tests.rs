@@ -20,7 +20,7 @@ fn setup(options: &str) -> (Rc<Bus>, Controller) {
     };
     let loaded = config::load_sources(&[source], &|_| None, &|_| None);
     let model = Arc::new(loaded.model.expect("a valid configuration"));
-    let topology = Arc::new(Topology::build(&model, 100, 1));
+    let topology = Arc::new(Topology::build(&model, Arc::default(), 100, 1));
     let bus = Bus::new(&topology, LogSink::start(true).unwrap());
     let controller = Controller::new(&topology, Rc::clone(&bus));
     (bus, controller)

@@ -44,6 +44,9 @@ fn conf() -> Server {
         non_stick: false,
         slowstart: None,
         tcp_ut: None,
+        tls: None,
+        check_tls: None,
+        check_ssl: false,
         source: None,
         agent: None,
     }

@@ -28,6 +28,11 @@ pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> Stri
     let plus = if asap { "+" } else { "" };
     let [cause, phase] = ending.letters();
     let frontend = session.ingress.proxy.name();
+    let transport = if session.ingress.tls.is_some() {
+        "~"
+    } else {
+        ""
+    };
     let backend = session
         .backend
         .as_ref()
@@ -38,7 +43,7 @@ pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> Stri
         .map_or("<NOSRV>", |server| &**server.name());
     let _ = write!(
         out,
-        "] {frontend} {backend}/{server} {waited}/{connect}/{plus}{} {plus}{} {cause}{phase} ",
+        "] {frontend}{transport} {backend}/{server} {waited}/{connect}/{plus}{} {plus}{} {cause}{phase} ",
         session.age(),
         session.bytes_out,
     );

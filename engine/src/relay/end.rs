@@ -3,20 +3,32 @@
 use std::os::fd::OwnedFd;
 
 use super::pipe::Pipe;
+use crate::tls::Stream;
 
 /// What a session brings along when it enters the relay.
 #[derive(Debug)]
 pub(crate) struct Legs {
     /// The client's socket.
     pub(crate) client: OwnedFd,
+    /// TLS on it.
+    pub(crate) client_tls: Option<Stream>,
     /// The server's socket, connected.
     pub(crate) server: OwnedFd,
+    /// TLS on it.
+    pub(crate) server_tls: Option<Stream>,
     /// Bytes already read from the server that the client has not taken yet.
     pub(crate) to_client: Vec<u8>,
     /// Bytes already read from the client (after a PROXY header), or a header the server has not taken.
     pub(crate) to_server: Vec<u8>,
     /// Bytes that went from the server to the client before the hand-over.
     pub(crate) already_out: u64,
+}
+
+impl Legs {
+    /// Whether anything is encrypted: then it is no matter of bytes alone.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.client_tls.is_some() || self.server_tls.is_some()
+    }
 }
 
 /// One side of a relayed session.

@@ -23,7 +23,7 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    fn other(self) -> Self {
+    pub(crate) fn other(self) -> Self {
         match self {
             Self::Client => Self::Server,
             Self::Server => Self::Client,
@@ -169,12 +169,7 @@ impl Row {
             let idle = Duration::from_millis(u64::from(now.wrapping_sub(end.last)));
             idle.checked_sub(limit)
         };
-        match (overdue(Side::Client), overdue(Side::Server)) {
-            (None, None) => None,
-            (Some(client), Some(server)) if server > client => Some(Ending::late(Side::Server)),
-            (Some(_), _) => Some(Ending::late(Side::Client)),
-            (None, Some(_)) => Some(Ending::late(Side::Server)),
-        }
+        later(overdue(Side::Client), overdue(Side::Server))
     }
 
     /// Bytes are expected from that side, or wait to be taken by it.
@@ -185,12 +180,16 @@ impl Row {
 
     fn limit(&self, side: Side) -> Option<Duration> {
         let half_closed = self.ends.iter().any(|end| end.eof);
-        let limits = self.session.limits(side);
-        limits
-            .fin
-            .filter(|_| half_closed)
-            .or(limits.tunnel)
-            .or(limits.idle)
-            .filter(|limit| !limit.is_zero())
+        self.session.limits(side).now(half_closed)
+    }
+}
+
+/// Who is late: the one that is more so.
+pub(crate) fn later(client: Option<Duration>, server: Option<Duration>) -> Option<Ending> {
+    match (client, server) {
+        (None, None) => None,
+        (Some(client), Some(server)) if server > client => Some(Ending::late(Side::Server)),
+        (Some(_), _) => Some(Ending::late(Side::Client)),
+        (None, Some(_)) => Some(Ending::late(Side::Server)),
     }
 }

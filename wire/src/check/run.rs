@@ -25,6 +25,12 @@ pub enum Event<'a> {
     Connected,
     /// It does not; the words for why.
     ConnectFailed(String),
+    /// It stands, with TLS on it.
+    Secured,
+    /// TLS failed; the words for why.
+    HandshakeFailed(String),
+    /// The time is up, and TLS does not stand.
+    HandshakeTimedOut,
     /// Everything was sent.
     Sent,
     /// Bytes have arrived.
@@ -53,6 +59,8 @@ pub struct Run<'s> {
     /// What the server said first, as far as it matters for a polite end.
     greeted: bool,
     quit_sent: bool,
+    /// The connection has TLS.
+    secured: bool,
 }
 
 impl<'s> Run<'s> {
@@ -67,6 +75,7 @@ impl<'s> Run<'s> {
             ended: false,
             greeted: false,
             quit_sent: false,
+            secured: false,
         }
     }
 
@@ -84,12 +93,17 @@ impl<'s> Run<'s> {
     /// What to do after something happened.
     pub fn on(&mut self, event: Event<'_>) -> Action {
         match event {
-            Event::Connected | Event::Sent => {
+            Event::Connected | Event::Secured | Event::Sent => {
+                if !matches!(event, Event::Sent) {
+                    self.secured = matches!(event, Event::Secured);
+                }
                 self.received.clear();
                 self.ended = false;
                 self.next_rule()
             }
             Event::ConnectFailed(why) => self.fail(Status::L4Con, &why),
+            Event::HandshakeFailed(why) => self.fail(Status::L6Rsp, &why),
+            Event::HandshakeTimedOut => self.fail(Status::L6Timeout, ""),
             Event::TimedOut => match self.rule() {
                 None | Some(Rule::Connect(_)) => self.fail(Status::L4Timeout, ""),
                 Some(Rule::Send(_)) => self.fail(Status::L7Timeout, ""),
@@ -236,8 +250,8 @@ impl<'s> Run<'s> {
     fn passed(&self) -> Outcome {
         let (status, info) = match (self.script.kind, self.rule()) {
             (Kind::Smtp, _) => (Status::L7Ok, self.first_line(Status::L7Ok)),
-            (_, None) => (Status::L4Ok, String::new()),
-            (_, Some(Rule::Connect(_))) => (Status::L4Ok, "(tcp-check)".into()),
+            (_, None) => (self.connected(), String::new()),
+            (_, Some(Rule::Connect(_))) => (self.connected(), "(tcp-check)".into()),
             (_, Some(Rule::Send(_))) => (Status::L7Ok, "(tcp-check)".into()),
             (_, Some(Rule::Expect(expect))) => {
                 let text = expect
@@ -251,6 +265,15 @@ impl<'s> Run<'s> {
             status,
             code: self.code(),
             info,
+        }
+    }
+
+    /// The status of a connection that stands.
+    fn connected(&self) -> Status {
+        if self.secured {
+            Status::L6Ok
+        } else {
+            Status::L4Ok
         }
     }
 

@@ -1,0 +1,107 @@
+//! TLS of `bind` and `server` lines with what `global` says for all of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wire::check::Rule;
+
+use crate::diagnostic::{Fault, Report, Shape};
+use crate::draft::{BindDraft, ProxyDraft, ServerDraft};
+use crate::model::{Authorities, BindTls, ClientVerify, GlobalTls, ServerTls, Sni};
+
+/// A relative name, from where it is meant.
+fn based(base: Option<&PathBuf>, path: &Path) -> PathBuf {
+    base.map_or_else(|| path.to_owned(), |base| base.join(path))
+}
+
+fn authorities(global: &GlobalTls, ca: Option<&Authorities>) -> Option<Authorities> {
+    ca.map(|ca| match ca {
+        Authorities::File(path) => Authorities::File(based(global.ca_base.as_ref(), path)),
+        Authorities::System => Authorities::System,
+    })
+}
+
+/// What a `bind` line says, where it has `ssl`.
+pub(super) fn bind(
+    line: &BindDraft,
+    global: &GlobalTls,
+    report: &mut Report,
+) -> Option<Arc<BindTls>> {
+    let spot = line.ssl.as_ref()?;
+    let mut tls = line.tls.clone();
+    let mut fault = |code, text: &str, help: &str| {
+        report.fault(spot, Fault::new(code, text).help(help));
+    };
+    if tls.crt.is_empty() && tls.crt_list.is_empty() {
+        fault(
+            "missing-certificate",
+            "'ssl' needs a certificate.",
+            "add 'crt <file>', with certificate, chain and key",
+        );
+    }
+    if tls.verify != ClientVerify::None && tls.ca.is_none() {
+        fault(
+            "missing-ca",
+            "'verify' needs to know whom to trust.",
+            "add 'ca-file <file>'",
+        );
+    }
+    tls.rules.or(&global.bind);
+    tls.strict_sni |= global.strict_sni;
+    tls.ca = authorities(global, tls.ca.as_ref());
+    tls.crl = tls.crl.map(|path| based(global.ca_base.as_ref(), &path));
+    for path in &mut tls.crt {
+        *path = based(global.crt_base.as_ref(), path);
+    }
+    tls.crt_base = global.crt_base.clone();
+    Some(Arc::new(tls))
+}
+
+/// What a `server` line says: for sessions, for checks, and whether checks use it by themselves.
+pub(super) fn server(
+    proxy: &ProxyDraft,
+    draft: &ServerDraft,
+    global: &GlobalTls,
+    report: &mut Report,
+) -> (Option<Arc<ServerTls>>, Option<Arc<ServerTls>>, bool) {
+    let elsewhere = draft.server.check_port.is_some() || draft.server.check_addr.is_some();
+    let check_ssl = draft.check_ssl.unwrap_or(draft.ssl && !elsewhere);
+    let rules = proxy.settings.rules.iter();
+    let asked = rules
+        .map(|rule| &rule.value)
+        .any(|rule| matches!(rule, Rule::Connect(connect) if connect.ssl));
+    let checks = draft.server.check && (check_ssl || asked || draft.ssl);
+    if !draft.ssl && !checks {
+        return (None, None, false);
+    }
+    let mut tls = draft.tls.clone();
+    tls.verify = draft.verify.unwrap_or(!global.no_server_verify);
+    tls.ca = authorities(global, tls.ca.as_ref());
+    tls.crl = tls.crl.map(|path| based(global.ca_base.as_ref(), &path));
+    tls.crt = tls.crt.map(|path| based(global.crt_base.as_ref(), &path));
+    tls.rules.or(&global.server);
+    if let (true, None, Some(name)) = (tls.verify, &tls.ca, &draft.name) {
+        let text = format!(
+            "{} '{}', server '{}': its certificate is to be verified, and nothing says whom to trust.",
+            proxy.kind_name(),
+            proxy.name.value,
+            name.value
+        );
+        let help = "add 'ca-file <file>' or 'ca-file @system-ca'; or 'verify none', where nobody can come between";
+        report.fault(
+            &name.spot,
+            Fault::new("missing-ca", text)
+                .shape(Shape::Whole)
+                .help(help),
+        );
+    }
+    let mut check = tls.clone();
+    if let Some(alpn) = &draft.check_alpn {
+        check.rules.alpn.clone_from(alpn);
+    }
+    if let Some(name) = &draft.check_sni {
+        check.sni = Some(Sni::Name(name.clone()));
+    }
+    let sessions = draft.ssl.then(|| Arc::new(tls));
+    (sessions, checks.then(|| Arc::new(check)), check_ssl)
+}
