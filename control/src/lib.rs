@@ -13,6 +13,7 @@ mod describe;
 pub mod event;
 mod event_log;
 mod http;
+pub mod human;
 mod idle;
 mod info;
 pub mod line;

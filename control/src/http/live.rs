@@ -168,12 +168,13 @@ impl Live {
     /// One more who watches: first everything, then what changes; `leave` ends it when it is too slow. `None`: there
     /// are too many.
     pub(super) fn watch(&self, scope: Scope, leave: &Rc<Notify>) -> Option<Receiver<Bytes>> {
-        if self.watchers.borrow().len() >= WATCHERS {
+        let mut watchers = self.watchers.borrow_mut();
+        watchers.retain(|watcher| !watcher.parts.is_closed());
+        if watchers.len() >= WATCHERS {
             return None;
         }
-        // The others are told of now, so that from here on all know the same.
-        self.tell(&[]);
         let (parts, seat) = channel(BEHIND);
+        // What the others know: from the next message on all know the same.
         let board = match self.known.borrow_mut().take() {
             Some(board) => board,
             None => Board::now(&self.desk, &|_| true, false),
@@ -181,7 +182,7 @@ impl Live {
         let first = part("retry: 2000\nevent: all\n", self.everything(&board, &scope));
         parts.try_send(first).ok()?;
         *self.known.borrow_mut() = Some(board);
-        self.watchers.borrow_mut().push(Watcher {
+        watchers.push(Watcher {
             parts,
             scope,
             leave: Rc::clone(leave),

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use control::human::{span, units};
+
 use super::board::{Kind, Line};
 
 /// A column.
@@ -43,13 +45,13 @@ pub(super) const COLUMNS: &[Column] = &[
     column("proxy", "PROXY", (18, 0), false, |l| l.proxy.clone(), |_, _| Ordering::Equal),
     column("server", "SERVER", (18, 0), false, server, |a, b| a.server.cmp(&b.server)),
     column("status", "STATUS", (11, 0), false, |l| l.status.clone(), |a, b| a.mood().cmp(&b.mood())),
-    column("since", "SINCE", (7, 0), true, |l| l.since.map_or(String::new(), age), |a, b| a.since.unwrap_or(u64::MAX).cmp(&b.since.unwrap_or(u64::MAX))),
+    column("since", "SINCE", (7, 0), true, |l| l.since.map_or(String::new(), span), |a, b| a.since.unwrap_or(u64::MAX).cmp(&b.since.unwrap_or(u64::MAX))),
     column("sessions", "SESS", (6, 0), true, |l| l.sessions.to_string(), |a, b| b.sessions.cmp(&a.sessions)),
     column("limit", "LIMIT", (6, 124), true, |l| l.limit.map_or(String::new(), |limit| limit.to_string()), |a, b| b.limit.cmp(&a.limit)),
     column("rate", "NEW/s", (6, 0), true, |l| l.rate.to_string(), |a, b| b.rate.cmp(&a.rate)),
     column("waiting", "WAIT", (5, 96), true, |l| l.waiting.to_string(), |a, b| b.waiting.cmp(&a.waiting)),
-    column("in", "IN/s", (7, 140), true, |l| l.bytes_in.map_or_else(dash, bytes), |a, b| b.bytes_in.cmp(&a.bytes_in)),
-    column("out", "OUT/s", (7, 140), true, |l| l.bytes_out.map_or_else(dash, bytes), |a, b| b.bytes_out.cmp(&a.bytes_out)),
+    column("in", "IN/s", (7, 140), true, |l| l.bytes_in.map_or_else(dash, |bytes| units(bytes, "")), |a, b| b.bytes_in.cmp(&a.bytes_in)),
+    column("out", "OUT/s", (7, 140), true, |l| l.bytes_out.map_or_else(dash, |bytes| units(bytes, "")), |a, b| b.bytes_out.cmp(&a.bytes_out)),
     column("failed", "FAILED", (7, 104), true, |l| l.failed.to_string(), |a, b| b.failed.cmp(&a.failed)),
     column("moved", "MOVED", (6, 150), true, |l| l.moved.to_string(), |a, b| b.moved.cmp(&a.moved)),
     column("check", "LAST CHECK", (0, 80), false, |l| l.check.clone(), |a, b| a.check.cmp(&b.check)),
@@ -83,56 +85,9 @@ fn dash() -> String {
     "-".to_owned()
 }
 
-/// `7s`, `4m10s`, `1h05m`, `2d03h`.
-pub(super) fn age(seconds: u64) -> String {
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{minutes}m{:02}s", seconds % 60),
-        3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
-        _ => format!("{}d{:02}h", hours / 24, hours % 24),
-    }
-}
-
-/// `812`, `4.2k`, `17M`: three digits.
-fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["", "k", "M", "G"] {
-        if value < 999.5 {
-            let digits = usize::from(!unit.is_empty() && value < 9.95);
-            return format!("{value:.digits$}{unit}");
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.0}T")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_stay_narrow() {
-        for (count, said) in [
-            (0, "0"),
-            (812, "812"),
-            (999, "999"),
-            (1000, "1.0k"),
-            (9_960, "10k"),
-            (4_200_000, "4.2M"),
-            (u64::MAX, "18446744T"),
-        ] {
-            assert_eq!(bytes(count), said);
-        }
-        for (seconds, said) in [
-            (7, "7s"),
-            (250, "4m10s"),
-            (3900, "1h05m"),
-            (183_600, "2d03h"),
-        ] {
-            assert_eq!(age(seconds), said);
-        }
-    }
 
     #[test]
     fn columns_fit_where_they_are_shown() {

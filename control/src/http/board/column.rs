@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::human::{span, units};
 use crate::stat::{self, Row, Value};
 
 /// A column.
@@ -125,7 +126,7 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Since(then) => span(wall.saturating_sub(*then)),
             Self::Number(number) => number.to_string(),
-            Self::Bytes(bytes) => units(*bytes),
+            Self::Bytes(bytes) => units(*bytes, "\u{202f}"),
             Self::Span(seconds) => span(*seconds),
         }
     }
@@ -217,30 +218,6 @@ fn check(status: &Value, extra: &[Value]) -> Cell {
         said.push_str(&format!(": {info}"));
     }
     Cell::Text(said)
-}
-
-/// `7s`, `4m10s`, `1h05m`, `2d03h`.
-fn span(seconds: u64) -> String {
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{minutes}m{:02}s", seconds % 60),
-        3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
-        _ => format!("{}d{:02}h", hours / 24, hours % 24),
-    }
-}
-
-/// `812`, `4.2 k`, `17 M`.
-fn units(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["", "\u{202f}k", "\u{202f}M", "\u{202f}G"] {
-        if value < 999.5 {
-            let digits = usize::from(!unit.is_empty() && value < 9.95);
-            return format!("{value:.digits$}{unit}");
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.0}\u{202f}T")
 }
 
 #[cfg(test)]
