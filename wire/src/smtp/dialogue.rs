@@ -6,9 +6,10 @@
 //! [`Dialogue::wants_written`], [`Dialogue::wants_acknowledgement`], [`Dialogue::deadline`]. These are levels, not
 //! events: they hold until something changes them.
 //!
-//! The client's way is in `client.rs`, the server's in `server.rs`, and what happens between two servers in
+//! The client's way is in `client.rs` and `bodies.rs`, the server's in `server.rs`, and what happens between two servers in
 //! `moving.rs`.
 
+mod bodies;
 mod client;
 mod moving;
 mod server;
