@@ -24,7 +24,7 @@ PACKAGES = {
 PROXIES = ["haproxy", "haproxy-splice", "nginx", "posthouse"]
 POSTHOUSE = ROOT / "target/release/posthouse"
 # HAProxy at its best with bulk.
-SPLICE = ("tune.pipesize 1048576\n    maxpipes 64", "option splice-auto")
+SPLICE = ("tune.pipesize 1048576\n    maxpipes 64", "option splice-request\n    option splice-response")
 NGINX_STREAM = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 

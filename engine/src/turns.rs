@@ -15,8 +15,9 @@ use crate::clock::Clock;
 use crate::sock;
 use crate::worker::Worker;
 
-/// Turns in a row before the runtime looks after its other tasks.
-const TURNS: u32 = 4;
+/// For how long turns follow each other before the runtime looks after its other tasks, new sessions among them, in
+/// microseconds.
+const STRETCH: u64 = 400;
 
 thread_local! {
     /// The worker of this thread, for the runtime's hook.
@@ -54,12 +55,10 @@ pub(crate) async fn run(worker: Rc<Worker>, epoll: OwnedFd) {
 pub(crate) fn before_wait() {
     WORKER.with_borrow(|worker| {
         let Some(worker) = worker else { return };
-        for _ in 0..TURNS {
-            let mut breather = worker.breather.borrow_mut();
-            let from = Clock::get().micros();
-            if !breather.is_due(from) {
-                break;
-            }
+        let mut breather = worker.breather.borrow_mut();
+        let mut from = Clock::get().micros();
+        let end = from + STRETCH;
+        while from < end && breather.is_due(from) {
             std::thread::yield_now();
             let to = Clock::get().micros();
             let turn = worker.turn();
@@ -70,6 +69,7 @@ pub(crate) fn before_wait() {
             if turn.more || turn.events == 0 {
                 break;
             }
+            from = Clock::get().micros();
         }
         worker.log.flush();
     });
@@ -94,7 +94,7 @@ impl Breather {
 
     /// What others may take for each socket that has something afterwards, in microseconds. Longer: the core is
     /// theirs, and a session would wait for them each time.
-    const LONG: u64 = 250;
+    const LONG: u64 = 100;
 
     /// What that may add to the time of sessions: a part in so many.
     const SHARE: u64 = 20;

@@ -14,7 +14,7 @@ use super::pipe::PipePool;
 const SPLICE_AFTER: u64 = 128 * 1024;
 
 /// Bytes a direction may move before other sessions get their turn.
-const BUDGET: usize = 1 << 20;
+const BUDGET: usize = 256 * 1024;
 
 /// What the rows of a worker share while they are pumped.
 #[derive(Debug)]
