@@ -45,6 +45,9 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Answer {
 /// `set maxconn frontend <name> <n>`.
 pub(super) fn set_maxconn(call: &mut Call<'_>) -> Answer {
     let (_, front) = named(call, 0)?;
+    if call.arg(1).is_none() {
+        return Err("Integer value expected.".into());
+    }
     front.set_maxconn(integer(call, 1)?);
     Ok(String::new())
 }

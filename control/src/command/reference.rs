@@ -33,9 +33,13 @@ tracing, profiling, variables, peers and resolvers (their `show` commands answer
 /// What differs, by the words of the command.
 #[rustfmt::skip]
 const DIFFERENCES: &[(&str, &str)] = &[
+    ("add server", "a host name is an error: names are not resolved at run time"),
     ("clear table", "what is no key of the table is an error; HAProxy takes it for zero"),
+    ("del server", "every server may be deleted, those of the configuration too"),
     ("experimental-mode", "no command needs it"),
     ("expert-mode", "no command needs it"),
+    ("set rate-limit", "no TLS sessions, no compression"),
+    ("set server", "a part that is wrong leaves the others as they were; no `ssl`; `fqdn` needs `resolvers`, which there are none of"),
     ("set table", "what is no key of the table is an error; HAProxy takes it for zero"),
     ("show activity", "only what is counted here"),
     ("show fd", "numbers, and what the system calls them"),

@@ -11,10 +11,16 @@ const HEAVIEST: u32 = 256;
 /// Why a weight was refused; the text goes to the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeightError {
-    /// Not a number.
-    #[error("Weight is neither a number nor a percentage.")]
+    /// It does not begin with a number.
+    #[error("Empty weight string empty or preceded by garbage")]
     Invalid,
-    /// Too large.
+    /// It does not end with one, or with a per cent sign.
+    #[error("Trailing garbage in weight string")]
+    Trailing,
+    /// A negative share.
+    #[error("Relative weight must be positive.")]
+    Negative,
+    /// Too large, or negative.
     #[error("Absolute weight can only be between 0 and 256 inclusive.")]
     Range,
     /// `static-rr` and `source` cannot change their tables.
@@ -22,20 +28,37 @@ pub enum WeightError {
     Static,
 }
 
+/// A number, and whether a per cent sign follows it.
+fn number(text: &str) -> Result<(i64, bool), WeightError> {
+    let sign = usize::from(text.starts_with(['+', '-']));
+    let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return Err(WeightError::Invalid);
+    }
+    let (number, rest) = text.split_at(sign + digits);
+    let percent = match rest {
+        "" => false,
+        "%" => true,
+        _ => return Err(WeightError::Trailing),
+    };
+    // What does not fit is out of range whatever it is.
+    Ok((number.parse().unwrap_or(i64::MAX), percent))
+}
+
 impl Health {
     /// `set server <b>/<s> weight <n|n%>`: a number, or per cent of the configured weight.
     pub fn set_weight(&mut self, text: &str) -> Result<Vec<Change>, WeightError> {
-        let weight = match text.strip_suffix('%') {
-            Some(percent) => {
-                let percent: u64 = percent.parse().map_err(|_| WeightError::Invalid)?;
+        let weight = match number(text)? {
+            (percent, true) => {
+                let percent = u64::try_from(percent).map_err(|_| WeightError::Negative)?;
                 let weight = u64::from(self.iweight).saturating_mul(percent) / 100;
                 u32::try_from(weight).unwrap_or(HEAVIEST).min(HEAVIEST)
             }
-            None => text.parse().map_err(|_| WeightError::Invalid)?,
+            (weight, false) => u32::try_from(weight)
+                .ok()
+                .filter(|weight| *weight <= HEAVIEST)
+                .ok_or(WeightError::Range)?,
         };
-        if weight > HEAVIEST {
-            return Err(WeightError::Range);
-        }
         if !self.dynamic && weight != 0 && weight != self.iweight {
             return Err(WeightError::Static);
         }

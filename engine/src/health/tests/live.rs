@@ -141,7 +141,18 @@ fn weights_are_numbers_or_shares_of_the_configured_one() {
     }
     assert_eq!(health.set_weight("256"), Ok(vec![]));
     assert_eq!(health.set_weight("257"), Err(WeightError::Range));
-    assert_eq!(health.set_weight("x"), Err(WeightError::Invalid));
+    for (text, error) in [
+        ("", WeightError::Invalid),
+        ("x", WeightError::Invalid),
+        ("-", WeightError::Invalid),
+        ("5x", WeightError::Trailing),
+        ("5%x", WeightError::Trailing),
+        ("-5%", WeightError::Negative),
+        ("-5", WeightError::Range),
+        ("99999999999999999999", WeightError::Range),
+    ] {
+        assert_eq!(health.set_weight(text), Err(error), "{text}");
+    }
     let mut health = Health::new(&server, false, Failback::Now, 0);
     assert_eq!(health.set_weight("50%"), Err(WeightError::Static));
     assert_eq!(health.set_weight("0%"), Ok(vec![Change::Weight]));
