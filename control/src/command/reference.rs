@@ -26,7 +26,7 @@ end of a line, then lines up to an empty one, or `<<EOF` up to `EOF`) 128 KiB; n
 overlooked. An answer is sent in pieces, each within `stats timeout`; a client that takes nothing is let go. At most
 `stats maxconn` clients (10) are served at once, others wait.
 
-Not there, because there is nothing for them: commands about maps, ACL files, TLS, Lua, HTTP caches and compression,
+Not there yet: commands about TLS. Not there, because there is nothing for them: maps, ACL files, Lua, HTTP caches and compression,
 tracing, profiling, variables, peers and resolvers (their `show` commands answer with nothing), and `_getsocks`.
 ";
 

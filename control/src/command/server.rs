@@ -21,7 +21,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Answer {
         Some("agent-addr") => agent::set_addr(call, at),
         Some("agent-port") => agent::set_port(call, at),
         Some("agent-send") => agent::set_send(call, at),
-        Some("ssl") => Err("TLS is not supported by Posthouse yet.".into()),
+        Some("ssl") => Err("'set server ... ssl' is not supported by Posthouse yet.".into()),
         _ => Err("usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | \
                   check-addr | check-port | fqdn | health | ssl | state | weight"
             .into()),
