@@ -469,6 +469,15 @@ fn checks_speak_tls() -> Result<()> {
     let mail = Server::start(Manner::Mail)?;
     let secured = Terminated::start(Program::Haproxy, &format!("crt {}", good.display()), &mail)?;
     let ca = authority.ca().display().to_string();
+    let front = free_port()?;
+    let backend = format!("server s1 {} ssl verify none check inter 50ms", secured.tls);
+    let proxy = Proxy::start(Program::Posthouse, &config(front, "", &backend))?;
+    // 31 December 2090, whatever the day is.
+    testkit::wait_until("the certificate was seen", || {
+        proxy
+            .stat("be", "s1", "ph_cert_expiry")
+            .is_ok_and(|at| at == "3818361600")
+    })?;
     let cases = [
         (
             "option smtpchk",
@@ -592,6 +601,67 @@ fn what_cannot_serve_is_refused_by_c() -> Result<()> {
             output.status
         );
         ensure!(said.contains(told), "{file}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn certificates_change_without_a_restart() -> Result<()> {
+    let authority = Authority::new()?;
+    let order = |names, until| Order {
+        names,
+        until,
+        ..Order::default()
+    };
+    let file = authority.issue("mx.pem", &order(&["old.example.com"], 2090))?;
+    let path = file.display().to_string();
+    let server = Server::start(Manner::Mail)?;
+    for program in [Program::Haproxy, Program::Posthouse] {
+        let front = Terminated::start(program, &format!("crt {path}"), &server)?;
+        let ask = |command: &str| front.proxy.ask(command);
+        let set = |pem: &str| ask(&format!("set ssl cert {path} <<\n{}\n\n", pem.trim()));
+        ensure!(ask("show ssl cert")?.contains(&format!("# filename\n{path}")));
+        ensure!(shown(front.tls, &[])? == "CN=old.example.com");
+        let new = authority.pem(&order(&["new.example.com", "also.example.com"], 2091))?;
+        let said = set(&new)?;
+        ensure!(
+            said.contains(&format!("Transaction created for certificate {path}!")),
+            "{said}"
+        );
+        ensure!(
+            shown(front.tls, &[])? == "CN=old.example.com",
+            "used before it is committed"
+        );
+        ensure!(ask("show ssl cert")?.contains(&format!("# transaction\n*{path}\n# filename")));
+        ensure!(set(&new)?.contains("Transaction updated for certificate"));
+        let said = ask(&format!("commit ssl cert {path}"))?;
+        ensure!(
+            said.contains(&format!("Committing {path}")) && said.contains("Success!"),
+            "{said}"
+        );
+        ensure!(shown(front.tls, &["-servername", "also.example.com"])? == "CN=new.example.com");
+        let facts = ask(&format!("show ssl cert {path}"))?;
+        for line in [
+            "Status: Used",
+            "Serial: 07",
+            "notBefore: Jan  1 00:00:00 2020 GMT",
+            "notAfter: Dec 31 00:00:00 2091 GMT",
+            "Subject Alternative Name: DNS:new.example.com, DNS:also.example.com",
+            "Algorithm: EC256",
+        ] {
+            ensure!(facts.contains(line), "{program:?}: {line}: {facts}");
+        }
+        ensure!(set(&new)?.contains("created"));
+        ensure!(ask(&format!("abort ssl cert {path}"))?.contains("Transaction aborted"));
+        let said = ask(&format!("commit ssl cert {path}"))?;
+        ensure!(said.contains("No ongoing transaction!"), "{said}");
+        ensure!(set("junk")?.contains("Can't load the payload"));
+        ensure!(ask("show ssl cert /nobody.pem")?.contains("Can't display the certificate"));
+        if program == Program::Posthouse {
+            // What HAProxy finds out at the commit is told at once.
+            let (certificate, _) = new.split_once("-----BEGIN PRIVATE").unwrap_or((&new, ""));
+            ensure!(set(certificate)?.contains("no private key in it"));
+        }
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod show;
 mod table;
+mod tls;
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -109,9 +110,11 @@ use Level::{Admin, Operator, User};
 
 #[rustfmt::skip]
 const COMMANDS: &[Command] = &[
+    command(&["abort", "ssl", "cert"], Admin, "<certfile>", "abort a transaction for a certificate file", Now(tls::abort)).says(NOTICE),
     command(&["add", "server"], Admin, "<bk>/<srv> <addr>[:<port>] [opts]*", "create a new server, in maintenance", Now(member::add)).says(NOTICE),
     command(&["clear", "counters"], Operator, "[all]", "clear max statistics counters (or all counters)", Now(show::clear_counters)),
     command(&["clear", "table"], Operator, "<table> [<filter>]*", "remove an entry from a table (filter: data/key)", Now(table::clear)),
+    command(&["commit", "ssl", "cert"], Admin, "<certfile>", "commit a certificate file", Now(tls::commit)).says(NOTICE),
     command(&["del", "server"], Admin, "<bk>/<srv>", "remove a server that is in maintenance and has no sessions", Now(member::del)).says(NOTICE),
     command(&["disable", "agent"], Admin, "<bk>/<srv>", "disable agent checks", Now(agent::disable)),
     command(&["disable", "frontend"], Admin, "<frontend>", "temporarily disable specific frontend", Now(frontend::disable)).says(NOTICE),
@@ -135,6 +138,7 @@ const COMMANDS: &[Command] = &[
     command(&["set", "rate-limit"], Admin, "<setting> <value>", "change a rate limiting value", Now(frontend::set_rate_limit)),
     command(&["set", "server"], Admin, "<bk>/<srv> [opts]", "change a server's state, weight, address or health", Now(server::set)).says(WARNING),
     command(&["set", "severity-output"], User, "[none|number|string]", "set presence of severity level in feedback information", Now(caller::set_severity)),
+    command(&["set", "ssl", "cert"], Admin, "<certfile> <payload>", "replace a certificate file", Now(tls::set)).says(NOTICE),
     command(&["set", "table"], Operator, "<table> key <k> [data.* <v>]*", "update or create a table entry's data", Now(table::set)),
     command(&["set", "timeout"], User, "cli <delay>", "change the CLI's idle timeout, in seconds", Now(caller::set_timeout)),
     command(&["set", "weight"], Admin, "<bk>/<srv> <weight>", "change a server's weight", Now(server::set_weight)),
@@ -154,6 +158,7 @@ const COMMANDS: &[Command] = &[
     command(&["show", "servers", "conn"], User, "[<backend>]", "dump server connections status", Now(look::servers_conn)),
     command(&["show", "servers", "state"], User, "[<backend>]", "dump volatile server information", Now(show::servers_state)),
     command(&["show", "sess"], Operator, "[<id>|all|help] [<filter>]*", "report the list of current sessions or dump this exact session", Ask(session::show)),
+    command(&["show", "ssl", "cert"], Operator, "[<certfile>]", "display the SSL certificates used in memory, or the details of a file", Now(tls::show)),
     command(&["show", "startup-logs"], Operator, "", "report logs emitted during HAProxy startup", Now(look::startup_logs)),
     command(&["show", "stat"], User, "[desc|json|no-maint|typed|up]* [<iid>|<proxy> <type> <sid>]", "report counters for each proxy and server", Now(show::stat)),
     command(&["show", "table"], User, "<table> [<filter>]*", "report table usage stats or dump this table's contents (filter: data/key)", Now(table::show)),

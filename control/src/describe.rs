@@ -106,6 +106,7 @@ const WORDS: &[(&str, &str)] = &[
     ("h3req", "Requests of HTTP/3."),
     ("proto", "Protocol of the listener."),
     ("ph_greeting_ms", "Milliseconds its greetings take lately, on average."),
+    ("ph_cert_days", "Days left of the certificate it showed last."),
     ("-", "What follows are columns of Posthouse's own."),
 ];
 

@@ -61,6 +61,7 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
     let mut out = Writer::new(query, desk.scraped.get());
     if query.wants(Scope::Global) {
         process(&mut out, desk);
+        certificates(&mut out, desk);
     }
     let all = Selection {
         proxy: None,
@@ -115,6 +116,22 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
     let text = out.finish();
     desk.scraped.set(text.len() + text.len() / 16);
     text
+}
+
+/// Our certificates, where there are any.
+fn certificates(out: &mut Writer<'_>, desk: &Desk) {
+    let mut all = desk.plane.topology().tls.store.iter().peekable();
+    if all.peek().is_none() || !out.head("posthouse_certificate", &metrics::CERTIFICATE) {
+        return;
+    }
+    for entry in all {
+        let path = entry.path.display().to_string();
+        let path = path.replace('\\', "\\\\").replace('"', "\\\"");
+        out.sample(
+            &format!("file=\"{path}\""),
+            Shown::Signed(entry.current().leaf.not_after),
+        );
+    }
 }
 
 /// A frontend, a backend, a server: its row, and what more than one metric needs of it.

@@ -197,7 +197,7 @@ async fn serve_line(
 ) -> Option<()> {
     let (line, payload_end) = line::payload(line);
     if let Some(end) = payload_end {
-        skip_payload(stream, lines, caller, end).await?;
+        read_payload(stream, lines, caller, end).await?;
     }
     for command in line::commands(line) {
         let answer = command::answer(desk, caller, command).await?;
@@ -208,21 +208,28 @@ async fn serve_line(
         // Sessions are served by others, but checks are not.
         tokio::task::yield_now().await;
     }
+    caller.payload = None;
     Some(())
 }
 
-/// Reads a payload to its end. No command here takes one, and a client that sends it is answered all the same.
-async fn skip_payload(
+/// Reads a payload to its end, for the command that takes one; another one overlooks it.
+async fn read_payload(
     stream: &mut dyn Stream,
     lines: &mut Lines,
     caller: &mut Caller,
     end: &str,
 ) -> Option<()> {
-    let mut left = MAX_PAYLOAD;
+    let mut payload = String::new();
     loop {
         match read_line(stream, lines, caller.idle).await? {
-            Ok(line) if line == end => return Some(()),
-            Ok(line) if line.len() < left => left -= line.len() + 1,
+            Ok(line) if line == end => {
+                caller.payload = Some(payload);
+                return Some(());
+            }
+            Ok(line) if line.len() < MAX_PAYLOAD - payload.len() => {
+                payload.push_str(&line);
+                payload.push('\n');
+            }
             _ => {
                 caller.dismiss();
                 return write(stream, "Request too long.\n\n", caller.idle).await;

@@ -21,6 +21,8 @@ pub(crate) struct Caller {
     expert: bool,
     /// Asked for by the command that was just obeyed.
     pub(crate) watch: Option<Watch>,
+    /// What came behind the line with `<<`.
+    pub(crate) payload: Option<String>,
 }
 
 /// What a connection is after its first line.
@@ -66,6 +68,7 @@ impl Caller {
             experimental: false,
             expert: false,
             watch: None,
+            payload: None,
         }
     }
 

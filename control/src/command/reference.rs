@@ -22,11 +22,11 @@ posthouse ctl 'show servers state'
 
 const TAIL: &str = "
 Before a blank or a semicolon that belongs to a word stands a backslash. A line may be 16 KiB long, a payload (`<<` at the
-end of a line, then lines up to an empty one, or `<<EOF` up to `EOF`) 128 KiB; no command takes one, so it is read and
-overlooked. An answer is sent in pieces, each within `stats timeout`; a client that takes nothing is let go. At most
+end of a line, then lines up to an empty one, or `<<EOF` up to `EOF`) 128 KiB; `set ssl cert` takes one, others overlook
+it. An answer is sent in pieces, each within `stats timeout`; a client that takes nothing is let go. At most
 `stats maxconn` clients (10) are served at once, others wait.
 
-Not there yet: commands about TLS. Not there, because there is nothing for them: maps, ACL files, Lua, HTTP caches and compression,
+Not there, because there is nothing for them: maps, ACL files, Lua, HTTP caches and compression,
 tracing, profiling, variables, peers and resolvers (their `show` commands answer with nothing), and `_getsocks`.
 ";
 

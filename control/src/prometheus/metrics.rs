@@ -325,8 +325,18 @@ pub(super) const OWN_SERVER: &[Metric] = &[
     metric("hedges_lost_total", Counter, "ph_hedges_lost", Plain, "Sessions it was asked for in vain."),
     metric("sessions_rescued_total", Counter, "ph_rescued", Plain, "Sessions it took over from a server that failed them."),
     metric("greeting_average_seconds", Gauge, "ph_greeting_ms", Millis, "How long its greetings take lately."),
+    metric("certificate_expiry_timestamp_seconds", Gauge, "ph_cert_expiry", Plain, "When the certificate expires that it showed last."),
     metric("reserve", Gauge, "ph_reserve", Plain, "Whether it is UP and left alone while others serve."),
 ];
+
+/// `posthouse_certificate_expiry_timestamp_seconds`.
+pub(super) const CERTIFICATE: Metric = metric(
+    "expiry_timestamp_seconds",
+    Gauge,
+    "-",
+    Plain,
+    "When a certificate of ours expires, by file.",
+);
 
 /// `posthouse_server_greeting_seconds`.
 pub(super) const GREETING: Metric = metric(

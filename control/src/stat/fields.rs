@@ -7,6 +7,7 @@ use config::model::{Balance, ServerAddress};
 use engine::counters::Total;
 use engine::health::{Health, Report};
 use engine::server::ServerTotals;
+use engine::tls::days_left;
 
 use super::{BackRow, FrontRow, ServerRow, Value};
 
@@ -171,6 +172,8 @@ pub(super) const FIELDS: &[Field] = &[
     field("ph_greeting_ms", "MaP:u64", |_| EMPTY, |r| r.server.greeted().map_or(EMPTY, |_| n(r.server.pace())), |_| EMPTY),
     field("ph_reserve", "SGP:u32", |_| EMPTY, |r| n(u32::from(r.health.in_reserve())), |_| EMPTY),
     field("ph_tls_failed", "MCP:u64", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.tls_failures)), |r| r.servers(|t| &t.tls_failures)),
+    field("ph_cert_days", "MGP:s32", |_| EMPTY, |r| r.server.certificate().map_or(EMPTY, |seen| Value::Signed(days_left(seen.leaf.not_after))), |_| EMPTY),
+    field("ph_cert_expiry", "MGP:s64", |_| EMPTY, |r| r.server.certificate().map_or(EMPTY, |seen| Value::Signed(seen.leaf.not_after)), |_| EMPTY),
 ];
 
 const EMPTY: Value = Value::Empty;
