@@ -41,6 +41,7 @@ const WANTED: &[&str] = &[
     "tls-versions",
     "tls-alpn",
     "tls-words",
+    "tls-set-cert",
     "log-tail",
     "failover-lines",
     "own-keywords",
