@@ -29,6 +29,8 @@ mod runtime;
 mod scrape;
 mod selection;
 mod signals;
+mod smtp;
+mod smtp_edge;
 mod socket;
 mod support;
 mod timeouts;

@@ -36,6 +36,34 @@ fn survives(fault: Fault) -> Result<()> {
     Ok(())
 }
 
+/// The same in `mode smtp`: sessions in flight survive as well.
+fn carries_over(fault: Fault) -> Result<()> {
+    let configuration = include_str!("../examples/smtp.cfg");
+    let outcome = play(fault, Program::Posthouse, configuration, LOAD)?;
+    ensure!(outcome.sessions == LOAD.sessions, "{outcome:#?}");
+    let failed = outcome.new_failed + outcome.cut;
+    ensure!(failed == 0, "{fault:?}: {outcome:#?}");
+    let wrong = outcome.lost + outcome.doubled;
+    ensure!(wrong == 0, "{fault:?}: {outcome:#?}");
+    // Whose end of data was out when a server died: as many as are in that state at once on a busy machine.
+    ensure!(outcome.unknown <= 8, "{fault:?}: {outcome:#?}");
+    Ok(())
+}
+
+macro_rules! carried {
+    ($($name:ident: $fault:ident,)*) => {
+        mod carried {
+            use super::*;
+            $(
+                #[test]
+                fn $name() -> Result<()> {
+                    carries_over(Fault::$fault)
+                }
+            )*
+        }
+    };
+}
+
 macro_rules! faults {
     ($($name:ident: $fault:ident,)*) => {
         $(
@@ -60,4 +88,18 @@ faults! {
     one_byte_per_second: Drips,
     link_flaps: Flaps,
     returns: Returns,
+}
+
+carried! {
+    killed: Killed,
+    frozen: Frozen,
+    unplugged: Unplugged,
+    stopped: Stopped,
+    accepts_and_resets: Resets,
+    accepts_and_is_silent: Silent,
+    greets_with_421: Greets421,
+    link_flaps: Flaps,
+    returns: Returns,
+    restarted_one_after_the_other: Rolls,
+    outage: Outage,
 }

@@ -379,6 +379,10 @@ fn configurations(directory: &str) -> Result<Vec<(String, Vec<u8>)>> {
 const OWN_VERDICTS: &[(&str, &str)] = &[
     ("mode-http", "Posthouse relays mail"),
     (
+        "smtp-in-tcp",
+        "it has a mode and keywords of Posthouse's own",
+    ),
+    (
         "failover-and-retries",
         "it has a keyword of Posthouse's own",
     ),

@@ -9,12 +9,13 @@ use wire::check;
 
 use crate::diagnostic::{At, Spot};
 use crate::env::Change;
+use crate::keyword::Args;
 use crate::keyword::address::ServerTarget;
 use crate::keyword::userlist::UserListDraft;
 use crate::model::{
     Back, Balance, Bind, BindAddress, BindTls, Expression, Failback, Front, Global, Keepalive,
-    LogTarget, OnError, Pages, ProxyKind, ProxyVersion, Server, ServerAddress, ServerTls,
-    StickTable, UnixPermissions,
+    LogTarget, OnError, Pages, ProxyKind, ProxyVersion, Server, ServerAddress, ServerTls, SmtpBack,
+    SmtpFront, StickTable, UnixPermissions,
 };
 
 /// All files together.
@@ -77,6 +78,7 @@ impl ProxyDraft {
 pub(crate) enum Mode {
     Tcp,
     Http,
+    Smtp,
 }
 
 /// A `log` line of a proxy.
@@ -166,6 +168,7 @@ pub(crate) struct Settings {
     pub(crate) acls: std::collections::BTreeMap<String, crate::acl::Tests>,
     pub(crate) check: CheckOption,
     pub(crate) greeting: GreetingOption,
+    pub(crate) smtp: SmtpDraft,
     pub(crate) rules: Vec<At<check::Rule>>,
     /// `tcp-check comment`, and the kind of rule it went to, of which it follows more.
     pub(crate) comment: Option<(String, Option<std::mem::Discriminant<check::Rule>>)>,
@@ -206,6 +209,7 @@ impl Default for Settings {
             acls: std::collections::BTreeMap::new(),
             check: CheckOption::None,
             greeting: GreetingOption::Inferred,
+            smtp: SmtpDraft::default(),
             rules: Vec::new(),
             comment: None,
             inherited_rules: false,
@@ -227,6 +231,10 @@ impl Settings {
             inherited_rules: true,
             comment: None,
             description: None,
+            smtp: SmtpDraft {
+                written: Vec::new(),
+                ..self.smtp.clone()
+            },
             ..self.clone()
         }
     }
@@ -241,6 +249,21 @@ pub(crate) enum GreetingOption {
     Off,
     /// What a greeting begins with.
     Prefix(Vec<u8>),
+}
+
+/// What is said for `mode smtp`, in effect or not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SmtpDraft {
+    pub(crate) front: SmtpFront,
+    pub(crate) back: SmtpBack,
+    /// The keywords of this very section: told where the mode is another.
+    pub(crate) written: Vec<(&'static str, Spot)>,
+}
+
+impl SmtpDraft {
+    pub(crate) fn note(&mut self, args: &Args<'_>) {
+        self.written.push((args.keyword, args.spot()));
+    }
 }
 
 /// HAProxy 3.4's defaults for a backend.
@@ -270,6 +293,7 @@ fn empty_back() -> Back {
         keepalive: None,
         check: Arc::default(),
         stick: Vec::new(),
+        smtp: None,
         fullconn: None,
         source: None,
     }

@@ -14,6 +14,7 @@ pub(crate) mod option;
 pub(crate) mod page;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod smtp;
 pub(crate) mod stick;
 pub(crate) mod suggest;
 pub(crate) mod tls;

@@ -54,6 +54,10 @@ const RULES: &[Rule] = &[
         code: "defer-accept",
         look: defer_accept,
     },
+    Rule {
+        code: "smtp-starttls",
+        look: smtp_starttls,
+    },
 ];
 
 /// The codes that `no lint` takes.
@@ -235,5 +239,15 @@ fn defer_accept(_: &Model, proxy: &Proxy) -> Option<Advice> {
                (RFC 5321, 3.1). It is not applied."
             .to_owned(),
         help: "remove it".to_owned(),
+    })
+}
+
+fn smtp_starttls(_: &Model, proxy: &Proxy) -> Option<Advice> {
+    let front = proxy.front.as_ref()?;
+    front.smtp.as_ref()?;
+    (!front.binds.is_empty()).then(|| {
+        let text = "in mode smtp STARTTLS and AUTH are not advertised yet, whatever servers offer: sessions are in clear \
+                    text, and nobody can log in.";
+        section(proxy, text, "use 'mode tcp' for clients that need either; TLS passes through it")
     })
 }

@@ -7,6 +7,7 @@ mod bind;
 mod log;
 mod pages;
 mod server;
+mod smtp;
 mod stick;
 mod tls;
 mod users;
@@ -20,6 +21,7 @@ pub use bind::{Bind, BindAddress, UnixPermissions, V6};
 pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
 pub use pages::{PageAction, PageRule, Pages, RedirectTo, StatsPage};
 pub use server::{Agent, OnError, ProxyVersion, Server, ServerAddress};
+pub use smtp::{BareLf, SmtpBack, SmtpFront, SmtpLimits, SmtpTuning};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
 pub use tls::{
     Authorities, BindTls, ClientVerify, Group, ServerTls, Sni, Suite, TlsRules, TlsVersion,
@@ -113,6 +115,8 @@ pub struct Global {
     pub nosplice: bool,
     /// `noreuseport`.
     pub noreuseport: bool,
+    /// `tune.smtp.*`.
+    pub smtp: SmtpTuning,
     /// What holds for TLS where a line does not say.
     pub tls: GlobalTls,
 }
@@ -245,6 +249,8 @@ pub struct Front {
     pub logasap: bool,
     /// `option log-separate-errors`.
     pub log_separate_errors: bool,
+    /// In `mode smtp`: what is told of it.
+    pub smtp: Option<SmtpFront>,
     /// `option clitcpka` (or `tcpka`) and its settings.
     pub keepalive: Option<Keepalive>,
 }
@@ -312,6 +318,8 @@ pub struct Back {
     pub check: Arc<wire::check::Script>,
     /// `stick on|match|store-request`, in order.
     pub stick: Vec<StickRule>,
+    /// In `mode smtp`: what is told of it.
+    pub smtp: Option<SmtpBack>,
     /// `fullconn`.
     pub fullconn: Option<u32>,
     /// `source <address>`.

@@ -14,12 +14,14 @@ use crate::draft::{
 use crate::keyword::address::{Resolver, ServerTarget};
 use crate::keyword::stick::{self, SERVER_TYPES};
 use crate::model::{
-    Back, Bind, Front, Global, Keepalive, Model, Proxy, Server, StickRule, StickTable, StoreType,
+    Back, Bind, Front, Global, Keepalive, Model, Proxy, Server, SmtpBack, StickRule, StickTable,
+    StoreType,
 };
 
 mod agent;
 mod failover;
 mod http;
+mod smtp;
 mod timeouts;
 mod tls;
 mod users;
@@ -50,6 +52,7 @@ pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report)
         .zip(&ids)
         .map(|(proxy, id)| context.proxy(proxy, *id, &mut tables, report))
         .collect();
+    modes(&draft.proxies, &proxies, report);
     for (proxy, table) in proxies.iter_mut().zip(tables) {
         proxy.stick_table = table;
     }
@@ -139,11 +142,14 @@ impl Context<'_> {
         let settings = &draft.settings;
         let pages = http::pages(draft, self.page_backend(draft), report);
         http::tell(draft, report);
+        smtp::tell(draft, report);
+        smtp::tell_of_tunnel(draft, report);
         self.warn_of_unused_log(draft, report);
         let front = draft.takes_connections().then(|| self.front(draft, report));
         let back = draft
             .has_servers()
             .then(|| self.back(draft, tables, report));
+        smtp::refuse_tls(draft, front.as_ref(), back.as_ref(), report);
         timeouts::warn_of_missing(draft, report);
         Proxy {
             at: draft.name.spot.at(),
@@ -202,6 +208,7 @@ impl Context<'_> {
         Front {
             binds: binds(draft, self.global, report),
             default_backend,
+            smtp: is_smtp(draft).then(|| settings.smtp.front.clone()),
             keepalive: settings.clitcpka.then_some(settings.client_keepalive),
             ..settings.front.clone()
         }
@@ -248,6 +255,7 @@ impl Context<'_> {
         let keepalive: Option<Keepalive> = settings.srvtcpka.then_some(settings.server_keepalive);
         let check = script(draft, report);
         let greeting = match &settings.greeting {
+            _ if is_smtp(draft) => smtp::greeting(draft, report),
             GreetingOption::Inferred => check.expects_greeting().then(|| b"220".to_vec()),
             GreetingOption::Off => None,
             GreetingOption::Prefix(prefix) => Some(prefix.clone()),
@@ -257,6 +265,11 @@ impl Context<'_> {
             servers: self.servers(draft, report),
             check: Arc::new(check),
             greeting,
+            smtp: is_smtp(draft).then(|| settings.smtp.back.clone()),
+            timeout_hold: match settings.back.timeout_hold {
+                None if is_smtp(draft) => Some(SmtpBack::HOLD),
+                written => written.filter(|time| !time.is_zero()),
+            },
             stick: self.stick(draft, tables, report),
             keepalive,
             ..settings.back.clone()
@@ -497,11 +510,27 @@ fn place(draft: &ProxyDraft) -> &Spot {
 
 /// Whether a proxy was meant for HTTP.
 fn is_http(draft: &ProxyDraft) -> bool {
-    draft
-        .settings
-        .mode
-        .as_ref()
-        .is_some_and(|mode| mode.value == Mode::Http)
+    is_in(draft, Mode::Http)
+}
+
+/// Whether a proxy reads mail.
+fn is_smtp(draft: &ProxyDraft) -> bool {
+    is_in(draft, Mode::Smtp)
+}
+
+fn is_in(draft: &ProxyDraft, mode: Mode) -> bool {
+    let written = draft.settings.mode.as_ref();
+    written.is_some_and(|written| written.value == mode)
+}
+
+/// Frontends and the backends they use must read the same protocol.
+fn modes(drafts: &[ProxyDraft], proxies: &[Proxy], report: &mut Report) {
+    for (draft, proxy) in drafts.iter().zip(proxies) {
+        let target = proxy.front.as_ref().and_then(|front| front.default_backend);
+        if let Some(back) = target.and_then(|index| drafts.get(index)) {
+            smtp::agree(draft, back, report);
+        }
+    }
 }
 
 /// How a directive of HTTP is named in a message.

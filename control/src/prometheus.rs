@@ -3,6 +3,7 @@
 
 mod metrics;
 mod query;
+mod smtp;
 mod write;
 
 use engine::histogram::Distribution;
@@ -62,6 +63,7 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
     if query.wants(Scope::Global) {
         process(&mut out, desk);
         certificates(&mut out, desk);
+        smtp::process(&mut out, desk.plane.topology(), desk.plane.process());
     }
     let all = Selection {
         proxy: None,
@@ -97,6 +99,7 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
             &shown(Kind::Backend),
             |row| Some(backend(row)?.failovers.distribution()),
         );
+        smtp::of_backends(&mut out, desk.plane.topology());
     }
     if query.wants(Scope::Server) {
         histogram(

@@ -4,7 +4,7 @@
 //! [`crate::connect`] tries it. [`plan`] says what is next when it fails or is silent, [`race`] does it. Where
 //! there is nobody at all the client may wait ([`crate::hold`]), and hears a reply at the end ([`farewell`]).
 
-mod farewell;
+pub(crate) mod farewell;
 mod hedge;
 mod plan;
 #[cfg(test)]
@@ -17,6 +17,7 @@ mod story;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::farewell::Vain;
 pub(crate) use self::hedge::Allowance;
@@ -25,7 +26,7 @@ pub(crate) use self::story::Story;
 use crate::backend::Backend;
 use crate::balance::{Choice, Load, Pick, Selector, Tried};
 use crate::connect::Connected;
-use crate::end::{Cause, Ending, Phase};
+use crate::end::{self, Cause, Ending, Phase};
 use crate::hold;
 use crate::prelude::{Client, patience};
 use crate::relay::Legs;
@@ -41,15 +42,38 @@ pub(crate) async fn find_server(
     worker: &Rc<Worker>,
     ticket: &Ticket<'_>,
     session: &mut Session,
-    client: Client,
-) -> Result<Legs, Ending> {
-    match search_and_hold(worker, ticket, session, &client).await {
-        Ok(connected) => Ok(legs(client, connected)),
-        Err(vain) => {
-            farewell::say(worker, session, &client, &vain);
-            Err(vain.ending)
-        }
-    }
+    client: &Client,
+) -> Result<Connected, Ending> {
+    let searched = search_and_hold(worker, ticket, session, client, &Wish::default()).await;
+    searched.map_err(|vain| {
+        farewell::say(worker, session, client, &vain);
+        vain.ending
+    })
+}
+
+/// Finds a server for a session that has had one. What is said to the client when there is none is the caller's.
+pub(crate) async fn find_another(
+    worker: &Rc<Worker>,
+    ticket: &Ticket<'_>,
+    session: &mut Session,
+    client: &Client,
+    wish: &Wish,
+) -> Result<Connected, Vain> {
+    let marks = session.marks;
+    let searched = search_and_hold(worker, ticket, session, client, wish).await;
+    session.marks = marks;
+    searched
+}
+
+/// What a search is to heed that is not a session's first.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    /// Servers that are asked when all others have failed, in this order.
+    pub(crate) avoid: Vec<usize>,
+    /// They are not asked at all, and nobody is waited for: the session has a server.
+    pub(crate) strictly: bool,
+    /// How long it may take.
+    pub(crate) within: Option<Duration>,
 }
 
 /// Searches; and as long as there is nobody, waits with those who came before, where `timeout hold` says so.
@@ -58,27 +82,28 @@ async fn search_and_hold(
     ticket: &Ticket<'_>,
     session: &mut Session,
     client: &Client,
+    wish: &Wish,
 ) -> Result<Connected, Vain> {
     let proxy = Arc::clone(session.backend.as_ref().ok_or(NO_SERVER)?);
     let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
         return Err(NO_SERVER.into());
     };
-    let Some(limit) = conf.timeout_hold else {
-        return search(worker, ticket, session, client).await;
+    let Some(limit) = conf.timeout_hold.filter(|_| !wish.strictly) else {
+        return search(worker, ticket, session, client, wish).await;
     };
+    let limit = wish.within.map_or(limit, |within| within.min(limit));
     let mut turn = hold::Turn::new(worker, &back.hold, limit);
     if back.hold.is_busy() {
         // Nobody overtakes those who wait already.
         turn.wait(ticket, session, client).await?;
     }
     loop {
-        let vain = match search(worker, ticket, session, client).await {
+        let vain = match search(worker, ticket, session, client, wish).await {
             Err(vain) if vain.is_for_want_of_a_server() => vain,
             other => return other,
         };
         if let Some(server) = session.server.take() {
-            server.sessions.leave();
-            back.queue.release(server.index);
+            end::give_back(back, &server);
         }
         if !turn.wait(ticket, session, client).await? {
             return Err(vain);
@@ -91,19 +116,22 @@ async fn search(
     ticket: &Ticket<'_>,
     session: &mut Session,
     client: &Client,
+    wish: &Wish,
 ) -> Result<Connected, Vain> {
     let proxy = Arc::clone(session.backend.as_ref().ok_or(NO_SERVER)?);
     let (Some(back), Some(conf)) = (&proxy.back, &proxy.conf().back) else {
         return Err(NO_SERVER.into());
     };
     let stuck = stick::remembered(worker, session, client, &proxy);
-    let mut race = Race::new((worker, ticket, client), (&proxy, back, conf), stuck);
+    let stuck = stuck.filter(|server| !wish.avoid.contains(server));
+    let mut race = Race::new((worker, ticket, client), (&proxy, back, conf), stuck, wish);
     let connected = race.run(session).await?;
     stick::remember(worker, session, client, &proxy);
     Ok(connected)
 }
 
-fn legs(client: Client, connected: Connected) -> Legs {
+/// The two sockets of a session that is relayed.
+pub(crate) fn legs(client: Client, connected: Connected) -> Legs {
     let mut to_server = connected.to_server;
     to_server.extend_from_slice(&client.early);
     Legs {
@@ -160,7 +188,7 @@ fn ask<T>(
 
 /// Whose time is up while nothing is connected: the client's, or the server's (or queue's).
 fn late(session: &Session, phase: Phase) -> Ending {
-    let client = patience(session).is_some_and(|left| left <= std::time::Duration::from_millis(1));
+    let client = patience(session).is_some_and(|left| left <= Duration::from_millis(1));
     Ending::new(
         if client {
             Cause::ClientTimeout

@@ -16,6 +16,7 @@ use crate::queue::Queue;
 use crate::rate::Speed;
 use crate::roster::{Roster, Servers};
 use crate::server::{Server, Times};
+use crate::smtp::{CommonOffer, MailCounters};
 use crate::tls::Tls;
 
 /// The half of a proxy that has servers, at run time.
@@ -41,6 +42,10 @@ pub struct Backend {
     pub hold: Hold,
     /// Its servers, and whom of them a new session gets: replaced as a whole by the controller.
     roster: ArcSwap<Roster>,
+    /// What its servers answer EHLO with, as far as all of them do.
+    pub offer: CommonOffer,
+    /// What is counted of its mail, in `mode smtp`.
+    pub mail: Option<MailCounters>,
     last_session: AtomicU64,
 }
 
@@ -115,6 +120,8 @@ impl Backend {
             rate: Speed::default(),
             times: Times::default(),
             failovers: PerWorker::new(workers),
+            offer: CommonOffer::default(),
+            mail: conf.smtp.as_ref().map(|_| MailCounters::new(workers)),
             last_session: AtomicU64::new(0),
         }
     }
@@ -162,6 +169,7 @@ impl Backend {
     pub(crate) fn clear_totals(&self) {
         self.totals.clear();
         self.failovers.clear();
+        self.mail.iter().for_each(MailCounters::clear);
         self.servers()
             .iter()
             .for_each(|server| server.clear_totals());

@@ -75,6 +75,17 @@ impl Tried {
         self.more[word] |= 1 << (index % 64);
     }
 
+    /// Forgets a server.
+    pub(crate) fn remove(&mut self, index: usize) {
+        let word = match (index / 64).checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(word) => self.more.get_mut(word),
+        };
+        if let Some(word) = word {
+            *word &= !(1 << (index % 64));
+        }
+    }
+
     /// Whether a server was noted.
     pub fn contains(&self, index: usize) -> bool {
         let word = match (index / 64).checked_sub(1) {
@@ -192,6 +203,12 @@ impl Selector {
                 .group()
                 .iter()
                 .any(|candidate| candidate.index == index)
+    }
+
+    /// Whether others would get that server's sessions, were they new.
+    pub(crate) fn is_passed_over(&self, index: usize) -> bool {
+        let others = self.sole_backup.is_some() || !self.algorithm.group().is_empty();
+        others && !self.serves_any(index)
     }
 
     /// The balance algorithm's choice. A lone backup is chosen even when it is full: sessions wait for

@@ -14,10 +14,12 @@ use config::model::{self, Back, ProxyVersion, ServerAddress};
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::check::{Action, Connect, Event, Outcome, Run, Script, Verdict};
 use wire::proxy::{self, Addresses};
+use wire::smtp::{Capabilities, Reply};
 
 use crate::controller::Controller;
 use crate::server::{Place, Server};
 use crate::tls::Asked;
+use crate::topology::Proxy;
 
 pub(crate) mod agent;
 mod stream;
@@ -39,6 +41,24 @@ pub(crate) struct Subject {
     pub(crate) script: Arc<Script>,
     pub(crate) limits: Limits,
     pub(crate) bufsize: usize,
+    /// The proxy, in `mode smtp`: it wants to know what servers offer.
+    pub(crate) mail: Option<Arc<Proxy>>,
+}
+
+impl Subject {
+    /// The server has answered EHLO with that. A check that goes elsewhere has heard somebody else.
+    fn learn(&self, said: Option<Vec<u8>>) {
+        let (Some(proxy), Some(said)) = (&self.mail, said) else {
+            return;
+        };
+        let place = self.server.place_now();
+        let own = place.check_port.is_none() && place.check_addr.is_none();
+        if let (Some(back), Ok(Some(reply)), true) = (&proxy.back, Reply::first(&said), own)
+            && reply.code == 250
+        {
+            back.learn_offer(self.at.1, Capabilities::of(&reply));
+        }
+    }
 }
 
 /// The times a check may take.
@@ -125,6 +145,8 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
     let mut stream: Option<Stream> = None;
     let mut deadline = begun + subject.limits.inter;
     let mut buffer = vec![0; 4096];
+    // What the server has said since EHLO.
+    let mut hello: Option<Vec<u8>> = None;
     let mut action = run.begin();
     loop {
         action = match action {
@@ -144,6 +166,13 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
                 run.on(event)
             }
             Action::Send(data) => {
+                subject.learn(hello.take());
+                if data
+                    .get(..4)
+                    .is_some_and(|word| word.eq_ignore_ascii_case(b"EHLO"))
+                {
+                    hello = Some(Vec::new());
+                }
                 let event = match &mut stream {
                     None => Event::Failed("not connected".into()),
                     Some(stream) => match timeout_at(deadline, stream.write_all(&data)).await {
@@ -159,7 +188,12 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
                     None => Event::Failed("not connected".into()),
                     Some(stream) => match timeout_at(deadline, stream.read(&mut buffer)).await {
                         Ok(Ok(0)) => Event::Eof,
-                        Ok(Ok(read)) => Event::Received(&buffer[..read]),
+                        Ok(Ok(read)) => {
+                            hello
+                                .iter_mut()
+                                .for_each(|said| said.extend_from_slice(&buffer[..read]));
+                            Event::Received(&buffer[..read])
+                        }
                         Ok(Err(error)) => Event::Failed(words(&error)),
                         Err(_) => Event::TimedOut,
                     },
@@ -167,6 +201,7 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
                 run.on(event)
             }
             Action::Finish(outcome) => {
+                subject.learn(hello.take());
                 if let Some(stream) = stream {
                     tokio::task::spawn_local(part(stream, run.polite_end()));
                 }

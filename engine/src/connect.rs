@@ -39,7 +39,7 @@ pub(crate) struct Connected {
     pub(crate) tls: Option<Stream>,
     /// Bytes of the server that were passed on to the client already.
     pub(crate) passed: u64,
-    /// Bytes of the server that the client has not taken yet.
+    /// Bytes of the server that the client has not taken yet; in `mode smtp` the beginning of the greeting.
     pub(crate) to_client: Vec<u8>,
     /// The part of a PROXY header that the server has not taken yet.
     pub(crate) to_server: Vec<u8>,
@@ -190,7 +190,9 @@ impl Attempt {
                         continue;
                     };
                     let left = established(&socket, header)?;
-                    if !left.is_empty() && self.tls.is_some() {
+                    if !left.is_empty() && scene.back.smtp.is_some() {
+                        return Poll::Ready(Err(Fault::Refused));
+                    } else if !left.is_empty() && self.tls.is_some() {
                         self.watched = Some(watch(socket, Interest::WRITABLE)?);
                         self.stage = Stage::Standing(left);
                     } else if let Some(tls) = self.tls.take() {

@@ -409,6 +409,7 @@ impl Controller {
         let turn = self.backends[proxy].update(&candidates, now);
         let shown = Arc::clone(&servers);
         back.set_roster(Roster { servers, selector });
+        back.refresh_offer();
         for (server, warmth) in shown.iter().zip(warmth) {
             let eligible = serving.contains(&server.index);
             back.queue.adjust(server.index, eligible, warmth);
@@ -444,13 +445,16 @@ impl Controller {
         ) else {
             return 0;
         };
+        let reads_mail = back.mail.is_some();
         let (down, up) = (
             conf.on_marked_down_shutdown,
             conf.on_marked_up_shutdown_backups,
         );
         match change {
             Change::WentDown { .. } | Change::EnteredMaint { .. } => {
-                if down {
+                // Who reads its mail is not ended but carried over, where that is safe.
+                let moved = reads_mail && matches!(change, Change::WentDown { .. });
+                if down || moved {
                     self.endings
                         .push((Which::OnServer { proxy, server }, Killer::MarkedDown));
                     self.wake.notify_one();

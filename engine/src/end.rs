@@ -5,8 +5,10 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::backend::Backend;
 use crate::log::{Level, Line, Route, line};
 use crate::relay::Side;
+use crate::server::Server;
 use crate::session::Session;
 use crate::worker::Worker;
 
@@ -163,23 +165,29 @@ fn count(worker: &Worker, session: &Session, ending: Ending) {
     }
     if let Some(server) = &session.server {
         let totals = server.totals.at(worker.id);
-        totals.bytes_in.add(session.bytes_in);
-        totals.bytes_out.add(session.bytes_out);
+        let (bytes_in, bytes_out) = session.bytes_of_server();
+        totals.bytes_in.add(bytes_in);
+        totals.bytes_out.add(bytes_out);
         totals.client_aborts.add(u64::from(client_broke));
         totals.server_aborts.add(u64::from(server_broke));
     }
 }
 
-/// Gives the server's slot back, to the next who waits for one if somebody does.
+/// Gives the server's slot back.
 fn leave_server(session: &Session) {
     let Some(back) = session.farm() else {
         return;
     };
     if let Some(server) = &session.server {
-        server.sessions.leave();
-        back.queue.release(server.index);
+        give_back(back, server);
     }
     back.sessions.leave();
+}
+
+/// Gives a slot of a server back, to the next who waits for one if somebody does.
+pub(crate) fn give_back(back: &Backend, server: &Server) {
+    server.sessions.leave();
+    back.queue.release(server.index);
 }
 
 fn tell(worker: &Worker, session: &Session, ending: Ending) {

@@ -208,7 +208,7 @@ impl<'h> Turn<'h> {
 }
 
 /// Waits until a client has left. One that talks before it was greeted has not.
-async fn leaves(client: &Client) {
+pub(crate) async fn leaves(client: &Client) {
     let Ok(watched) = sock::watch(client.socket.as_fd(), Interest::READABLE) else {
         return std::future::pending().await;
     };

@@ -15,7 +15,7 @@ use tokio::io::Interest;
 
 use crate::clock::Clock;
 use crate::frontend::Frontend;
-use crate::session::{Ingress, Peer, run};
+use crate::session::{Ingress, Peer, run, run_mail};
 use crate::sock;
 use crate::topology::Proxy;
 use crate::worker::Worker;
@@ -110,5 +110,10 @@ fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Opti
     if let Some(keepalive) = &ingress.front().keepalive {
         sock::keep_alive(&socket, keepalive);
     }
-    tokio::task::spawn_local(run(Rc::clone(worker), Rc::clone(ingress), socket, peer));
+    let (worker, ingress) = (Rc::clone(worker), Rc::clone(ingress));
+    if ingress.mail.is_some() {
+        tokio::task::spawn_local(run_mail(worker, ingress, socket, peer));
+    } else {
+        tokio::task::spawn_local(run(worker, ingress, socket, peer));
+    }
 }

@@ -59,7 +59,13 @@ impl Bound {
         let workers = model.global.nbthread.map_or(cores, usize::from).max(1);
         let topology = Arc::new(Topology::build(&model, tls, options.maxconn, workers));
         let listeners = open::all(&topology, workers)?;
-        let process = Arc::new(Process::new(&model.global, options.maxconn));
+        let reads_mail = model.proxies.iter().any(|proxy| {
+            proxy
+                .front
+                .as_ref()
+                .is_some_and(|front| front.smtp.is_some())
+        });
+        let process = Arc::new(Process::new(&model.global, options.maxconn, reads_mail));
         Ok(Self {
             topology,
             process,
@@ -101,6 +107,12 @@ impl Bound {
             bus,
         });
         plane.tell_process(ProcessState::Started);
+        if let Some(why) = &plane.process.spool_trouble {
+            let text = format!(
+                "{why}. Messages of 'mode smtp' that memory has no room for are not protected."
+            );
+            plane.console(Level::Warning, text);
+        }
         plane.run_checks();
         plane.run_ramps();
         tokio::task::spawn_local(Rc::clone(&plane).listen_to_traffic(reports));
@@ -359,6 +371,7 @@ impl Plane {
                     script: Arc::clone(&back.check),
                     server,
                     bufsize: self.topology.model.global.bufsize,
+                    mail: running.mail.as_ref().map(|_| Arc::clone(proxy)),
                 };
                 tokio::task::spawn_local(check::run(controller, subject, first))
             }
@@ -431,6 +444,7 @@ fn heartbeat(model: &Model) -> Duration {
                 b.timeout_queue,
                 b.timeout_tunnel,
                 b.timeout_hold,
+                b.smtp.as_ref().map(|smtp| smtp.failover),
             ]
         }))
         .flatten()

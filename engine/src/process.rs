@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::clock::Millis;
 use crate::counters::Gauge;
 use crate::rate::Speed;
+use crate::smtp::Journals;
 
 /// Shared by all threads.
 #[derive(Debug)]
@@ -37,6 +38,10 @@ pub struct Process {
     stopping: AtomicBool,
     room: Notify,
     idle: Notify,
+    /// What sessions in `mode smtp` keep of their messages.
+    pub journals: Journals,
+    /// Why there is no spool, if one was wanted.
+    pub spool_trouble: Option<String>,
 }
 
 /// What is counted of TLS with clients.
@@ -81,7 +86,8 @@ impl TlsTotals {
 }
 
 impl Process {
-    pub(crate) fn new(global: &Global, maxconn: u32) -> Self {
+    pub(crate) fn new(global: &Global, maxconn: u32, reads_mail: bool) -> Self {
+        let (journals, trouble) = Journals::new(&global.smtp, reads_mail);
         Self {
             sessions: Gauge::default(),
             connections: AtomicU64::new(0),
@@ -98,6 +104,13 @@ impl Process {
             stopping: AtomicBool::new(false),
             room: Notify::new(),
             idle: Notify::new(),
+            journals,
+            spool_trouble: trouble.map(|error| {
+                format!(
+                    "tune.smtp.spool-dir {}: {error}",
+                    global.smtp.spool_dir.display()
+                )
+            }),
         }
     }
 

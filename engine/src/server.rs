@@ -13,6 +13,7 @@ use crate::clock::Millis;
 use crate::counters::{Gauge, PerWorker, TimeAverage, totals};
 use crate::histogram::Histogram;
 use crate::rate::Speed;
+use crate::smtp::ServerOffer;
 use crate::tls::{Connector, Seen, Tls};
 
 /// A server of a backend.
@@ -45,6 +46,8 @@ pub struct Server {
     /// How long its greetings take: eight times the average over about the last eight, in ms.
     pace: AtomicU32,
     standing: AtomicU8,
+    /// What it has answered EHLO with.
+    pub offer: ServerOffer,
 }
 
 totals! {
@@ -174,6 +177,7 @@ impl Server {
             greeted: AtomicU64::new(0),
             pace: AtomicU32::new(0),
             standing: AtomicU8::new(Standing::In as u8),
+            offer: ServerOffer::default(),
         }
     }
 

@@ -6,7 +6,8 @@
 //! route     frontend -> backend            |
 //! assign    stick, balance, queue  <-.     |
 //! connect   dial, PROXY header, TLS  '     |
-//! relay     bytes, both ways               |  a row in the worker's table; with TLS still async (secure)
+//! relay     bytes, both ways               |  a row in the worker's table; with TLS still async (secure),
+//!                                          |  and in mode smtp (smtp)
 //! end       counters, slot, log line: exactly once
 //! ```
 //!
@@ -23,14 +24,16 @@ use config::model;
 use crate::assign::Story;
 use crate::backend::Backend;
 use crate::clock::Clock;
+use crate::connect::Connected;
 use crate::end::{self, Ending};
-use crate::relay::{Legs, Side};
+use crate::prelude::Client;
+use crate::relay::Side;
 use crate::server::Server;
 use crate::tls::Acceptor;
 use crate::topology::Proxy;
 use crate::wait::Ticket;
 use crate::worker::Worker;
-use crate::{assign, prelude, route, secure};
+use crate::{assign, host, prelude, route, secure, smtp};
 
 /// A listener as one worker sees it: everything a new session needs of it.
 #[derive(Debug)]
@@ -43,9 +46,19 @@ pub(crate) struct Ingress {
     pub(crate) tls: Option<Arc<Acceptor>>,
     /// Where its sessions go.
     pub(crate) backend: Option<Arc<Proxy>>,
+    /// How its mail is read, in `mode smtp`.
+    pub(crate) mail: Option<Arc<wire::smtp::Settings>>,
 }
 
 impl Ingress {
+    /// In whose name clients are spoken to.
+    pub(crate) fn name(&self) -> &str {
+        match &self.mail {
+            Some(settings) => &settings.name,
+            None => host::name(),
+        }
+    }
+
     pub(crate) fn front(&self) -> &model::Front {
         // An ingress is made from a bind line, so the proxy has a front half.
         self.proxy.conf().front.as_ref().unwrap_or(&NO_FRONT)
@@ -84,6 +97,8 @@ pub(crate) struct Session {
     /// Bytes from the client and from the server; final when the session is.
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// The same towards and from the server it has, where mail is read; else they are the same.
+    pub(crate) server_bytes: (u64, u64),
     /// Bytes of the client that were read before the relay (behind a PROXY header).
     pub(crate) early_bytes_in: u64,
     pub(crate) retries: u16,
@@ -140,6 +155,7 @@ impl Session {
             marks: Marks::default(),
             bytes_in: 0,
             bytes_out: 0,
+            server_bytes: (0, 0),
             early_bytes_in: 0,
             retries: 0,
             redispatched: false,
@@ -153,6 +169,14 @@ impl Session {
     /// Milliseconds since it began.
     pub(crate) fn age(&self) -> u32 {
         (Clock::get().now() - self.began) as u32
+    }
+
+    /// Bytes from the client to its server, and back.
+    pub(crate) fn bytes_of_server(&self) -> (u64, u64) {
+        match self.ingress.mail {
+            Some(_) => self.server_bytes,
+            None => (self.bytes_in, self.bytes_out),
+        }
     }
 
     /// The backend's section, once there is a backend.
@@ -192,6 +216,7 @@ pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedF
     let mut session = Session::begin(&worker, ingress, peer);
     let ticket = Ticket::take(&worker, &session);
     let ready = prepare(&worker, &ticket, &mut session, socket).await;
+    let ready = ready.map(|(client, connected)| assign::legs(client, connected));
     let ended = match ready {
         Ok(legs) if legs.has_tls() => {
             end::tell_early(&worker, &session);
@@ -210,14 +235,38 @@ pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedF
     }
 }
 
+/// The same in `mode smtp`: a session stays a task as long as it lives.
+pub(crate) async fn run_mail(
+    worker: Rc<Worker>,
+    ingress: Rc<Ingress>,
+    socket: OwnedFd,
+    peer: Peer,
+) {
+    let mut session = Session::begin(&worker, ingress, peer);
+    let ticket = Ticket::take(&worker, &session);
+    // What is needed to begin takes no room later.
+    let ready = Box::pin(prepare(&worker, &ticket, &mut session, socket)).await;
+    let ending = match ready {
+        Ok((client, connected)) => {
+            ticket.note(&session);
+            end::tell_early(&worker, &session);
+            smtp::converse(&worker, &ticket, &mut session, client, connected).await
+        }
+        Err(ending) => ending,
+    };
+    drop(ticket);
+    end::finish(&worker, session, ending);
+}
+
 /// Everything that is decided before bytes flow.
 async fn prepare(
     worker: &Rc<Worker>,
     ticket: &Ticket<'_>,
     session: &mut Session,
     socket: OwnedFd,
-) -> Result<Legs, Ending> {
+) -> Result<(Client, Connected), Ending> {
     let client = prelude::receive(worker, ticket, session, socket).await?;
     route::choose_backend(worker, session)?;
-    assign::find_server(worker, ticket, session, client).await
+    let connected = assign::find_server(worker, ticket, session, &client).await?;
+    Ok((client, connected))
 }

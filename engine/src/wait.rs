@@ -13,6 +13,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
+use wire::smtp::Why;
 
 use crate::clock::{Clock, Millis};
 use crate::end::Ending;
@@ -42,8 +43,12 @@ pub(crate) struct Waiting {
     pub(crate) server: Option<Arc<Server>>,
     /// Both sides and when each last moved, of a session that is past waiting: relayed with TLS.
     pub(crate) relayed: Option<([SessionLeg; 2], [Millis; 2])>,
+    /// Bytes from the client and from the server, of a session that reads its mail.
+    pub(crate) bytes: Option<(u64, u64)>,
     deadline: Option<Millis>,
     stop: Option<Stop>,
+    /// Its server is to be left, if it can be (`mode smtp`).
+    leave: Option<Why>,
     waker: Option<Waker>,
 }
 
@@ -90,6 +95,20 @@ impl WaitingRoom {
         }
     }
 
+    /// Has those who read their mail leave their server that `cause` names a reason for.
+    pub(crate) fn leave_where(&self, cause: impl Fn(&Waiting) -> Option<Why>) {
+        for (_, waiting) in self.0.borrow_mut().iter_mut() {
+            if waiting.bytes.is_some()
+                && let Some(why) = cause(waiting)
+            {
+                waiting.leave = Some(why);
+                if let Some(waker) = waiting.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+
     /// Calls `visit` for each.
     pub(crate) fn each(&self, mut visit: impl FnMut(&Waiting)) {
         self.0
@@ -117,8 +136,10 @@ impl<'w> Ticket<'w> {
             backend: None,
             server: None,
             relayed: None,
+            bytes: None,
             deadline: None,
             stop: None,
+            leave: None,
             waker: None,
         });
         Self { room, key }
@@ -141,6 +162,16 @@ impl<'w> Ticket<'w> {
     /// The same for a session that is relayed with TLS.
     pub(crate) fn note_legs(&self, legs: [SessionLeg; 2], last: [Millis; 2]) {
         self.with(|waiting| waiting.relayed = Some((legs, last)));
+    }
+
+    /// Lets `show sess` know how many bytes there were, from the client and from the server.
+    pub(crate) fn note_bytes(&self, bytes: (u64, u64)) {
+        self.with(|waiting| waiting.bytes = Some(bytes));
+    }
+
+    /// Why its server is to be left, if it is; told once.
+    pub(crate) fn take_leave(&self) -> Option<Why> {
+        self.with(|waiting| waiting.leave.take())
     }
 
     /// Waits for `future`, at most for `limit`. A zero limit is none, as in the configuration.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::runtime::LocalOptions;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use wire::smtp::Why;
 
 use crate::clock::Clock;
 use crate::controller::Evidence;
@@ -22,6 +23,7 @@ use crate::order::{Order, SessionView};
 use crate::process::Process;
 use crate::relay::{Legs, Relay, Turn};
 use crate::session::{Ingress, Session};
+use crate::smtp;
 use crate::topology::Topology;
 use crate::turns::{self, Breather};
 use crate::wait::{Stop, WaitingRoom};
@@ -39,6 +41,8 @@ pub(crate) struct Worker {
     pub(crate) waiting: WaitingRoom,
     /// Where bytes land that are passed on or parsed before the task waits again.
     pub(crate) scratch: RefCell<Vec<u8>>,
+    /// What sessions in `mode smtp` share.
+    pub(crate) mail: smtp::Desk,
     relay: RefCell<Relay>,
     /// The relay table has more to do than one turn allowed.
     pub(crate) more: Notify,
@@ -104,6 +108,7 @@ async fn work(setup: Setup, relay: Relay, epoll: OwnedFd, inbox: UnboundedReceiv
         log: LogBuffer::new(setup.log),
         waiting: WaitingRoom::default(),
         scratch: RefCell::new(vec![0; 16 * 1024]),
+        mail: smtp::Desk::default(),
         relay: RefCell::new(relay),
         more: Notify::new(),
         breather: RefCell::default(),
@@ -137,14 +142,17 @@ impl Worker {
             .as_ref()
             .and_then(|front| front.default_backend)
             .or(own);
+        let backend = target.and_then(|index| self.topology.proxies.get(index).cloned());
+        let back = backend.as_ref().map(|proxy| proxy.conf());
         Ingress {
+            mail: smtp::settings(&self.topology.model, conf, back),
             proxy: Arc::clone(&listener.proxy),
             bind: listener.bind,
             tls: (conf.front.as_ref())
                 .and_then(|front| front.binds[listener.bind].tls.as_ref())
                 .and_then(|conf| self.topology.tls.acceptor(conf))
                 .cloned(),
-            backend: target.and_then(|index| self.topology.proxies.get(index).cloned()),
+            backend,
         }
     }
 
@@ -190,6 +198,14 @@ impl Worker {
             (ending.cause == Cause::Killed || waiting.relayed.is_some())
                 .then_some(Stop::Ended(ending))
         });
+        // Who reads its mail is carried over to another server.
+        self.waiting.leave_where(
+            |waiting| match cause(&SessionView::of_waiting(waiting))?.cause {
+                Cause::Down => Some(Why::Down),
+                Cause::Up => Some(Why::Failback),
+                _ => None,
+            },
+        );
         let mut ended = Vec::new();
         self.relay.borrow_mut().end_where(&mut ended, |session| {
             cause(&SessionView::of_session(session))

@@ -101,6 +101,7 @@ impl Client {
             bail!("DATA: {reply}");
         }
         self.command(&format!("Subject: {mark}\r\n\r\nHello.\r\n."))
+            .context("end of data")
     }
 
     /// Says that it will send no more.

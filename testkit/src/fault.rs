@@ -39,6 +39,10 @@ pub enum Fault {
     Flaps,
     /// Killed, and started again after a third of the load.
     Returns,
+    /// `postfix stop` and `postfix start` of the primary, then of the backup.
+    Rolls,
+    /// Both are killed, and started again after a few seconds.
+    Outage,
 }
 
 impl Fault {
@@ -58,6 +62,12 @@ impl Fault {
         (Self::Returns, "killed, returns"),
     ];
 
+    /// Those that only a session which outlives its servers survives.
+    pub const BOTH: [(Self, &'static str); 2] = [
+        (Self::Rolls, "restarted, one after the other"),
+        (Self::Outage, "both killed, back after 3 s"),
+    ];
+
     /// What a scripted server in the primary's place does.
     fn manner(self) -> Option<Manner> {
         Some(match self {
@@ -72,6 +82,9 @@ impl Fault {
     }
 }
 
+/// How long nobody serves.
+const OUTAGE: Duration = Duration::from_secs(3);
+
 /// What became of the sessions.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -83,6 +96,9 @@ pub struct Outcome {
     pub cut: usize,
     /// The longest time to a greeting of those that began during the fault.
     pub slowest_greeting: Duration,
+    /// Heard that the outcome of their message is not known (`451 4.4.2`), or still wait for the answer to its end,
+    /// which a frozen server may give.
+    pub unknown: usize,
     /// Messages acknowledged and not to be found.
     pub lost: usize,
     /// Messages found twice.
@@ -107,7 +123,7 @@ pub fn play(fault: Fault, program: Program, configuration: &str, load: Load) -> 
     let (struck, sessions) = std::thread::scope(|scope| -> Result<_> {
         let running = scope.spawn(|| lab.on(Host::Client, || Ok(load.run(to))));
         pause(load.length() / 3);
-        let instead = strike(&lab, &mail1, fault, load.length() / 3)?;
+        let instead = strike(&lab, (&mail1, &mail2), fault, load.length() / 3)?;
         let sessions = running.join().ok().context("the load panicked")??;
         repair(&lab, &mail1, fault, instead.1)?;
         Ok((instead.0, sessions))
@@ -126,7 +142,7 @@ pub fn play(fault: Fault, program: Program, configuration: &str, load: Load) -> 
 /// Does it, and returns when it was done and who stands in for the primary.
 fn strike(
     lab: &Lab,
-    mail1: &Postfix<'_>,
+    (mail1, mail2): (&Postfix<'_>, &Postfix<'_>),
     fault: Fault,
     third: Duration,
 ) -> Result<(Instant, Option<Server>)> {
@@ -150,6 +166,25 @@ fn strike(
             mail1.resume()?;
             return Ok((struck, None));
         }
+        Fault::Rolls => {
+            let struck = Instant::now();
+            for server in [mail1, mail2] {
+                server.stop()?;
+                server.resume()?;
+                // An operator looks whether it is well before the next.
+                pause(Duration::from_millis(1_500));
+            }
+            return Ok((struck, None));
+        }
+        Fault::Outage => {
+            mail1.kill()?;
+            mail2.kill()?;
+            let struck = Instant::now();
+            pause(OUTAGE);
+            mail2.resume()?;
+            mail1.resume()?;
+            return Ok((struck, None));
+        }
         _ => {
             mail1.kill()?;
             let address = SocketAddr::new(Host::Mail1.ip(), 25);
@@ -163,7 +198,7 @@ fn strike(
 
 fn repair(lab: &Lab, mail1: &Postfix<'_>, fault: Fault, instead: Option<Server>) -> Result<()> {
     match fault {
-        Fault::Flaps | Fault::Returns => Ok(()),
+        Fault::Flaps | Fault::Returns | Fault::Rolls | Fault::Outage => Ok(()),
         Fault::Frozen => mail1.freeze(false),
         Fault::Unplugged => lab.plug(Host::Mail1, true),
         _ => {
@@ -171,6 +206,11 @@ fn repair(lab: &Lab, mail1: &Postfix<'_>, fault: Fault, instead: Option<Server>)
             mail1.resume()
         }
     }
+}
+
+fn is_unknown(error: &str) -> bool {
+    error.contains("451 4.4.2")
+        || error.starts_with("end of data: Resource temporarily unavailable")
 }
 
 fn judge(sessions: &[Session], struck: Instant, filed: &str) -> Outcome {
@@ -183,8 +223,14 @@ fn judge(sessions: &[Session], struck: Instant, filed: &str) -> Outcome {
         outcome.doubled += copies.saturating_sub(1);
         if session.acknowledged {
             outcome.lost += usize::from(copies == 0);
+        } else if session.error.as_deref().is_some_and(is_unknown) {
+            outcome.unknown += 1;
         } else if session.greeted.is_some_and(|at| at <= struck) {
             outcome.cut += 1;
+            let error = session.error.as_deref().unwrap_or_default();
+            outcome
+                .examples
+                .push(format!("{} cut: {error}", session.mark));
         } else {
             outcome.new_failed += 1;
             let error = session.error.as_deref().unwrap_or_default();

@@ -213,6 +213,11 @@ impl Proxy {
         Ok(row.split(',').nth(place).unwrap_or_default().to_owned())
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

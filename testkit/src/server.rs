@@ -20,6 +20,15 @@ pub enum Manner {
     Greets(String),
     /// The same as [`Manner::Mail`], but it takes so long to greet.
     GreetsAfter(Duration),
+    /// The same as [`Manner::Mail`] until it has read or written so many bytes of a connection; then it resets.
+    Dies {
+        /// Bytes read.
+        heard: usize,
+        /// Bytes written.
+        said: usize,
+    },
+    /// Answers a command that begins so (or the end of data, `.`) with these words, else like [`Manner::Mail`].
+    Answers(String, String),
     /// Like this with every second connection, else like [`Manner::Mail`].
     EverySecond(Box<Self>),
     /// Sends back what it gets, and closes when the client has.
@@ -46,6 +55,8 @@ pub struct Server {
     address: SocketAddr,
     manner: Arc<Mutex<Manner>>,
     listener: Mutex<Option<TcpListener>>,
+    /// Connections that are open, by their numbers.
+    open: Arc<Mutex<Vec<(usize, TcpStream)>>>,
     /// Connections so far.
     connections: Arc<AtomicUsize>,
     /// Lines it was sent, each with the number of its connection: `3: EHLO x`; the end of each
@@ -72,6 +83,7 @@ impl Server {
             address: listener.local_addr()?,
             manner: Arc::new(Mutex::new(manner)),
             listener: Mutex::default(),
+            open: Arc::default(),
             connections: Arc::default(),
             heard: Output::default(),
         };
@@ -83,11 +95,18 @@ impl Server {
         *lock(&self.listener) = Some(listener.try_clone()?);
         let manner = Arc::clone(&self.manner);
         let (connections, heard) = (Arc::clone(&self.connections), self.heard.clone());
+        let open = Arc::clone(&self.open);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                // As mail servers do: each reply goes out when it is said.
+                let _ = stream.set_nodelay(true);
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
                 let manner = lock(&manner).clone();
                 let heard = heard.clone();
+                if let Ok(other) = stream.try_clone() {
+                    lock(&open).push((number, other));
+                }
+                let open = Arc::clone(&open);
                 std::thread::spawn(move || {
                     let end = match serve(stream, &manner, number, &heard) {
                         Ok(()) => "<end>".to_owned(),
@@ -96,6 +115,7 @@ impl Server {
                         }
                         Err(error) => format!("<{error}>"),
                     };
+                    lock(&open).retain(|(other, _)| *other != number);
                     heard.push(format!("{number}: {end}"));
                 });
             }
@@ -123,6 +143,14 @@ impl Server {
         if let Some(listener) = lock(&self.listener).take() {
             // Ends the listening at once, and the thread that waits in accept(2).
             let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Dies: listens no more, and open connections end without a word.
+    pub fn kill(&self) {
+        self.stop();
+        for (_, stream) in lock(&self.open).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
@@ -156,6 +184,28 @@ fn serve(
         Manner::Mail => {
             let name = format!("mail{}", stream.local_addr()?.port());
             converse(stream, &format!("220 {name} ESMTP"), number, heard)
+        }
+        Manner::Dies { heard: most, said } => {
+            let mortal = Mortal {
+                stream: stream.try_clone()?,
+                to_hear: *most,
+                to_say: *said,
+            };
+            let end = talk(
+                mortal.try_clone()?,
+                mortal,
+                "220 mortal ESMTP",
+                number,
+                heard,
+                None,
+            );
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            end
+        }
+        Manner::Answers(to, words) => {
+            let reader = stream.try_clone()?;
+            let odd = Some((to.as_str(), words.as_str()));
+            talk(reader, stream, "220 odd ESMTP", number, heard, odd)
         }
         Manner::GreetsAfter(pause) => {
             crate::pause(*pause);
@@ -209,31 +259,98 @@ fn serve(
     }
 }
 
-/// The dialogue of RFC 5321, as far as tests go.
+/// A stream that lets so many bytes pass each way, and is dead then.
+#[derive(Debug)]
+struct Mortal {
+    stream: TcpStream,
+    to_hear: usize,
+    to_say: usize,
+}
+
+impl Mortal {
+    /// The reading half: the two count apart.
+    fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self {
+            stream: self.stream.try_clone()?,
+            ..*self
+        })
+    }
+}
+
+fn dead<T>() -> std::io::Result<T> {
+    Err(std::io::Error::other("died"))
+}
+
+impl std::io::Read for Mortal {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let room = buffer.len().min(self.to_hear);
+        if room == 0 {
+            return dead();
+        }
+        let read = self.stream.read(&mut buffer[..room])?;
+        self.to_hear -= read;
+        Ok(read)
+    }
+}
+
+impl std::io::Write for Mortal {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = bytes.len().min(self.to_say);
+        if room == 0 {
+            return dead();
+        }
+        let written = self.stream.write(&bytes[..room])?;
+        self.to_say -= written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn converse(
-    mut stream: TcpStream,
+    stream: TcpStream,
     greeting: &str,
     number: usize,
     heard: &Output,
 ) -> std::io::Result<()> {
+    talk(stream.try_clone()?, stream, greeting, number, heard, None)
+}
+
+/// What it offers.
+const EHLO: &str =
+    "250-here\r\n250-PIPELINING\r\n250-SIZE 50000000\r\n250-CHUNKING\r\n250 8BITMIME";
+
+/// The dialogue of RFC 5321, as far as tests go. A message it takes is `<queued>`, said before its answer is.
+fn talk(
+    reader: impl std::io::Read,
+    mut stream: impl std::io::Write,
+    greeting: &str,
+    number: usize,
+    heard: &Output,
+    odd: Option<(&str, &str)>,
+) -> std::io::Result<()> {
     stream.write_all(format!("{greeting}\r\n").as_bytes())?;
-    let mut lines = BufReader::new(stream.try_clone()?);
+    let mut lines = BufReader::new(reader);
     let mut line = String::new();
+    let odd = |text: &str| {
+        odd.filter(|(to, _)| text.starts_with(to))
+            .map(|(_, words)| words)
+    };
     loop {
         line.clear();
         if lines.by_ref().take(64 * 1024).read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let text = line.trim_end();
+        let text = line.trim_end().to_owned();
         heard.push(format!("{number}: {text}"));
-        let word = text
-            .split([' ', ':'])
-            .next()
-            .unwrap_or_default()
-            .to_ascii_uppercase();
+        let mut words = text.split([' ', ':']);
+        let word = words.next().unwrap_or_default().to_ascii_uppercase();
         let reply = match word.as_str() {
+            _ if odd(&text).is_some() => odd(&text).unwrap_or_default(),
             "PROXY" => continue,
-            "EHLO" => "250-here\r\n250 8BITMIME",
+            "EHLO" => EHLO,
             "DATA" => {
                 stream.write_all(b"354 go on\r\n")?;
                 loop {
@@ -246,7 +363,19 @@ fn converse(
                     }
                     heard.push(format!("{number}: | {}", line.trim_end()));
                 }
-                "250 2.0.0 queued"
+                queued(heard, number, odd("."))
+            }
+            "BDAT" => {
+                let size: usize = words.next().and_then(|size| size.parse().ok()).unwrap_or(0);
+                let mut chunk = vec![0; size];
+                lines.read_exact(&mut chunk)?;
+                for line in String::from_utf8_lossy(&chunk).lines() {
+                    heard.push(format!("{number}: | {line}"));
+                }
+                match words.next() {
+                    Some(_) => queued(heard, number, odd(".")),
+                    None => "250 2.0.0 chunk",
+                }
             }
             "QUIT" => {
                 stream.write_all(b"221 2.0.0 bye\r\n")?;
@@ -256,4 +385,12 @@ fn converse(
         };
         stream.write_all(format!("{reply}\r\n").as_bytes())?;
     }
+}
+
+/// The answer to a whole message.
+fn queued<'w>(heard: &Output, number: usize, odd: Option<&'w str>) -> &'w str {
+    odd.unwrap_or_else(|| {
+        heard.push(format!("{number}: <queued>"));
+        "250 2.0.0 queued"
+    })
 }

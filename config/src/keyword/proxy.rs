@@ -18,7 +18,7 @@ macro_rules! timeout {
 /// Keywords of proxies.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
-    Row::new("mode", ALL, "tcp", (1, 1), mode, "What is relayed; only tcp."),
+    Row::new("mode", ALL, "tcp|smtp|http", (1, 1), mode, "What is relayed: bytes; or mail, which Posthouse reads, so that a session outlives its server (docs/smtp.md). `http` is for Posthouse's own pages."),
     Row::new("bind", FRONT.without(DEFAULTS), "<address>[,...] [options]", (1, super::ANY), bind::bind, "Where to listen."),
     Row::new("server", BACK.without(DEFAULTS), "<name> <address>[:<port>] [options]", (0, super::ANY), server::server, "A server."),
     Row::new("default-server", BACK, "[options]", (0, super::ANY), server::default_server, "Options of the servers that follow."),
@@ -30,7 +30,7 @@ pub(crate) const ROWS: &[Row] = &[
     timeout!("timeout queue", BACK, back.timeout_queue, "How long a session may wait for a slot; default `timeout connect`."),
     timeout!("timeout greeting", BACK, back.timeout_greeting, "Posthouse's own: how long a server that is connected and silent keeps a session that another server could have; default 5s."),
     Row::new("timeout hedge", BACK, "<time>", (1, 1), |a, s| { s.back.timeout_hedge = Some(a.time()?); Ok(()) }, "Posthouse's own: a server that is silent for so long gets a rival, and the first greeting wins; 0 is never. Without it: 300ms where servers speak first and there is another, and longer for servers that always take longer."),
-    timeout!("timeout hold", BACK, back.timeout_hold, "Posthouse's own: how long a client waits for a server to come back when there is none; default 0, it is told at once."),
+    Row::new("timeout hold", BACK, "<time>", (1, 1), |a, s| { s.back.timeout_hold = Some(a.time()?); Ok(()) }, "Posthouse's own: how long a client waits for a server to come back when there is none; default 0, it is told at once; in `mode smtp` 30s."),
     Row::new("maxhold", BACK, "<number>", (1, 1), |a, s| { s.back.maxhold = a.count()?; Ok(()) }, "Posthouse's own: how many clients may wait for `timeout hold` at once; default 1000."),
     Row::new("unavailable-reply", BACK, "<text>", (1, super::ANY), unavailable_reply, "Posthouse's own: what a client hears when there is no server; `%H` is the host's name, `%ID` the session's; default `421 4.3.2 %H Service temporarily unavailable`."),
     timeout!("timeout tunnel", BACK, back.timeout_tunnel, "Replaces both once bytes flow."),
@@ -62,6 +62,7 @@ fn mode(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
     let mode = match word.text.as_str() {
         "tcp" => Mode::Tcp,
         "http" => Mode::Http,
+        "smtp" => Mode::Smtp,
         later @ ("log" | "spop" | "haterm") => {
             let text = format!("'mode {later}' is not supported by Posthouse yet.");
             return Err(Fault::new("not-yet", text).on(&word.span));
@@ -76,7 +77,7 @@ fn mode(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             let text = format!("unknown proxy mode '{other}'.");
             return Err(Fault::new("bad-choice", text)
                 .on(&word.span)
-                .help("use 'mode tcp'"));
+                .help("use 'mode tcp', or 'mode smtp'"));
         }
     };
     settings.mode = Some(args.placed(mode, word));

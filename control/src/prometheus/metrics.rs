@@ -47,7 +47,7 @@ pub(super) struct Metric {
     pub(super) help: &'static str,
 }
 
-const fn metric(
+pub(super) const fn metric(
     name: &'static str,
     kind: Kind,
     column: &'static str,

@@ -1,6 +1,6 @@
 //! What a client hears that gets no server: where the protocol is known to be SMTP, a reply and a clean close.
 
-use std::sync::OnceLock;
+use config::model::Back;
 
 use crate::end::{Cause, Ending, Phase};
 use crate::order::SessionId;
@@ -13,13 +13,26 @@ const REPLY: &str = "421 4.3.2 %H Service temporarily unavailable";
 
 /// A search that found nobody.
 #[derive(Debug)]
-pub(super) struct Vain {
-    pub(super) ending: Ending,
+pub(crate) struct Vain {
+    pub(crate) ending: Ending,
     /// The greeting of the last server that was reached and did not want the session.
     pub(super) words: Option<Vec<u8>>,
 }
 
 impl Vain {
+    /// What the client hears.
+    pub(crate) fn reply(&self, worker: &Worker, session: &Session, back: &Back) -> Vec<u8> {
+        if let Some(words) = &self.words {
+            return words.clone();
+        }
+        let text = back.unavailable_reply.as_deref().unwrap_or(REPLY);
+        let id = SessionId::new(worker.id, session.id);
+        let text = text.replace("%ID", &id.to_string());
+        let mut reply = text.replace("%H", session.ingress.name()).into_bytes();
+        reply.extend_from_slice(b"\r\n");
+        reply
+    }
+
     /// Whether a server that comes back could have helped: neither the client nor an operator ended it.
     pub(super) fn is_for_want_of_a_server(&self) -> bool {
         matches!(self.ending.cause, Cause::Server | Cause::ServerTimeout)
@@ -46,17 +59,7 @@ pub(super) fn say(worker: &Worker, session: &mut Session, client: &Client, vain:
     else {
         return;
     };
-    let reply = match &vain.words {
-        Some(words) => words.clone(),
-        None => {
-            let text = back.unavailable_reply.as_deref().unwrap_or(REPLY);
-            let id = SessionId::new(worker.id, session.id);
-            let text = text.replace("%ID", &id.to_string());
-            let mut reply = text.replace("%H", host()).into_bytes();
-            reply.extend_from_slice(b"\r\n");
-            reply
-        }
-    };
+    let reply = vain.reply(worker, session, back);
     let sent = client.say(&reply);
     session.bytes_out += sent as u64;
     session.turned_away = true;
@@ -65,14 +68,4 @@ pub(super) fn say(worker: &Worker, session: &mut Session, client: &Client, vain:
     }
     // The end of the stream first: a close alone could take the words back.
     client.say_goodbye();
-}
-
-fn host() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
-    })
 }

@@ -24,6 +24,9 @@ const TURN_AROUND: Millis = 1_000;
 /// or two; beside one that is silent for longer another is tried.
 const GREETING: Millis = 5_000;
 
+/// How long the last server there is may be silent in `mode smtp` (RFC 5321, 4.5.3.2.1).
+const PATIENCE: Millis = 300_000;
+
 /// What the configuration says, in ms; `None` is no limit.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
@@ -72,8 +75,25 @@ impl Rules {
             gated: conf.greeting.is_some(),
             connect: conf.timeout_connect.map(ms),
             greeting: conf.timeout_greeting.map_or(GREETING, ms),
-            server: conf.timeout_server.map(ms),
+            server: match conf.smtp {
+                Some(_) => Some(conf.timeout_server.map_or(PATIENCE, ms).min(PATIENCE)),
+                None => conf.timeout_server.map(ms),
+            },
         }
+    }
+
+    /// Nothing takes longer than that.
+    pub(super) fn within(mut self, time: Option<std::time::Duration>) -> Self {
+        let Some(most) = time.map(|time| time.as_millis() as Millis) else {
+            return self;
+        };
+        if let Way::Own { time, .. } = &mut self.way {
+            *time = most.min(*time);
+        }
+        for limit in [&mut self.connect, &mut self.server] {
+            *limit = Some(limit.map_or(most, |limit| limit.min(most)));
+        }
+        self
     }
 }
 
@@ -111,6 +131,8 @@ struct Running {
 pub(super) struct Plan {
     rules: Rules,
     began: Millis,
+    /// The session has had a server before.
+    anew: bool,
     tried: Tried,
     running: Vec<Running>,
     attempts: u32,
@@ -122,11 +144,15 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(rules: Rules, now: Millis) -> Self {
+    /// `avoid` are servers that count as tried.
+    pub(super) fn new(rules: Rules, avoid: &[usize], now: Millis) -> Self {
+        let mut tried = Tried::default();
+        avoid.iter().for_each(|server| tried.insert(*server));
         Self {
             rules,
             began: now,
-            tried: Tried::default(),
+            anew: !avoid.is_empty(),
+            tried,
             running: Vec::with_capacity(1),
             attempts: 0,
             failures: 0,
@@ -145,9 +171,14 @@ impl Plan {
         &self.tried
     }
 
-    /// How many servers were asked.
-    pub(super) fn attempts(&self) -> u32 {
-        self.attempts
+    /// Whether the next server is one after a failure.
+    pub(super) fn is_not_the_first(&self) -> bool {
+        self.anew || self.attempts > 0
+    }
+
+    /// That server may be asked after all.
+    pub(super) fn allow(&mut self, avoided: usize) {
+        self.tried.remove(avoided);
     }
 
     /// A server was asked. It is expected to answer within `hedge`; `None`: no hedging.

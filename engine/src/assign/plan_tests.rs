@@ -51,7 +51,7 @@ impl World<'_> {
 
     /// Drives a plan as the race does.
     fn run(&self, rules: Rules) -> Outcome {
-        let mut plan = Plan::new(rules, 0);
+        let mut plan = Plan::new(rules, &[], 0);
         let mut outcome = Outcome::default();
         let mut running: Vec<(usize, Millis)> = Vec::new();
         let mut now = 0;

@@ -1,6 +1,7 @@
 //! The attempts of one session: asked one after the other or beside each other, as the [`Plan`] says. The first
 //! that answers has the session; the others are left politely, and what was seen of them is told.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -11,7 +12,7 @@ use config::model::Back;
 use super::farewell::Vain;
 use super::plan::{Plan, Rules, Step};
 use super::seat::{self, Seat};
-use super::{NO_SERVER, choose, choose_fallback, choose_spare, hedge, late};
+use super::{NO_SERVER, Wish, choose, choose_fallback, choose_spare, hedge, late};
 use crate::backend::Backend;
 use crate::balance::{Choice, Tried};
 use crate::clock::{Clock, Millis};
@@ -60,6 +61,8 @@ pub(super) struct Race<'b> {
     plan: Plan,
     /// The server a stick entry names, until it was asked.
     stuck: Option<usize>,
+    /// Servers that are asked when all others have failed, in this order.
+    avoided: VecDeque<usize>,
     contenders: Vec<Contender<'b>>,
     /// The seat of the attempt that failed last, and how.
     failed: Option<(Seat<'b>, Fault)>,
@@ -72,8 +75,13 @@ impl<'b> Race<'b> {
         (worker, ticket, client): (&'b Rc<Worker>, &'b Ticket<'b>, &'b Client),
         (proxy, back, conf): (&'b Proxy, &'b Backend, &'b Back),
         stuck: Option<usize>,
+        wish: &Wish,
     ) -> Self {
-        let rules = Rules::new(conf, stuck.is_some());
+        let rules = Rules::new(conf, stuck.is_some()).within(wish.within);
+        let avoided = match wish.strictly {
+            true => VecDeque::new(),
+            false => wish.avoid.iter().copied().collect(),
+        };
         Self {
             worker,
             ticket,
@@ -81,8 +89,9 @@ impl<'b> Race<'b> {
             proxy,
             back,
             conf,
-            plan: Plan::new(rules, Clock::get().now()),
+            plan: Plan::new(rules, &wish.avoid, Clock::get().now()),
             stuck,
+            avoided,
             contenders: Vec::with_capacity(1),
             failed: None,
             first: None,
@@ -136,7 +145,7 @@ impl<'b> Race<'b> {
         let stuck = self.stuck.take();
         let choice = match stuck {
             Some(server) => Choice::Server(server),
-            None if self.plan.attempts() > 0 => {
+            None if self.plan.is_not_the_first() => {
                 choose_fallback(session, self.back, self.plan.tried())
             }
             None => match choose(session, self.back, &Tried::default()) {
@@ -147,8 +156,11 @@ impl<'b> Race<'b> {
                 choice => choice,
             },
         };
-        if choice == Choice::None && self.plan.attempts() > 0 {
-            self.plan.exhausted();
+        if choice == Choice::None && self.plan.is_not_the_first() {
+            match self.avoided.pop_front() {
+                Some(server) => self.plan.allow(server),
+                None => self.plan.exhausted(),
+            }
             return Ok(());
         }
         if !self.contenders.is_empty() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{NO_SERVER, choose, late};
 use crate::backend::Backend;
 use crate::balance::{Choice, Tried};
-use crate::end::{Cause, Ending, Phase};
+use crate::end::{self, Cause, Ending, Phase};
 use crate::prelude::patience;
 use crate::queue::{Call, Entry};
 use crate::server::Server;
@@ -64,8 +64,7 @@ impl<'b> Seat<'b> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         if !self.kept {
-            self.server.sessions.leave();
-            self.back.queue.release(self.server.index);
+            end::give_back(self.back, &self.server);
         }
     }
 }

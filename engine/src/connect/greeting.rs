@@ -96,6 +96,10 @@ pub(super) fn poll_greeting(
             &said[..]
         };
         match judge(bytes, prefix) {
+            // Where mail is read the client hears another greeting (`crate::smtp`).
+            Verdict::Welcome if scene.back.smtp.is_some() => {
+                return Poll::Ready(Ok((0, bytes.to_vec())));
+            }
             Verdict::Welcome => {
                 let sent = scene.client.say(bytes);
                 return Poll::Ready(Ok((sent as u64, bytes[sent..].to_vec())));

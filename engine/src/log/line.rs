@@ -16,9 +16,7 @@ use crate::worker::Worker;
 pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> String {
     let mut out = String::with_capacity(160);
     let asap = session.ingress.front().logasap;
-    client(&mut out, session);
-    out.push_str(" [");
-    stamp(&mut out, session.began);
+    client_and_time(&mut out, session, session.began);
     let marks = session.marks;
     let waited = marks.assigned.map_or(-1, i64::from);
     let connect = match (marks.assigned, marks.connected) {
@@ -43,7 +41,7 @@ pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> Stri
         .map_or("<NOSRV>", |server| &**server.name());
     let _ = write!(
         out,
-        "] {frontend}{transport} {backend}/{server} {waited}/{connect}/{plus}{} {plus}{} {cause}{phase} ",
+        " {frontend}{transport} {backend}/{server} {waited}/{connect}/{plus}{} {plus}{} {cause}{phase} ",
         session.age(),
         session.bytes_out,
     );
@@ -98,15 +96,21 @@ pub(crate) fn connect(session: &Session, socket: impl AsFd) -> String {
 /// The line of a connection that never became a session.
 pub(crate) fn refused(session: &Session, why: &str) -> String {
     let mut out = String::new();
-    client(&mut out, session);
-    out.push_str(" [");
-    stamp(&mut out, session.began);
+    client_and_time(&mut out, session, session.began);
     let bind = session.ingress.bind();
     let _ = match &bind.name {
-        Some(name) => write!(out, "] {}/{name}: {why}", session.ingress.proxy.name()),
-        None => write!(out, "] {}/{}: {why}", session.ingress.proxy.name(), bind.id),
+        Some(name) => write!(out, " {}/{name}: {why}", session.ingress.proxy.name()),
+        None => write!(out, " {}/{}: {why}", session.ingress.proxy.name(), bind.id),
     };
     out
+}
+
+/// Who it is, and a moment of the session: `192.0.2.1:41234 [25/Nov/2026:10:11:12.345]`.
+pub(crate) fn client_and_time(out: &mut String, session: &Session, at: u64) {
+    client(out, session);
+    out.push_str(" [");
+    stamp(out, at);
+    out.push(']');
 }
 
 fn client(out: &mut String, session: &Session) {

@@ -1,0 +1,477 @@
+//! `mode smtp`: the dialogue with a journal, in the place where other sessions are relayed.
+//!
+//! ```text
+//! session.rs   prelude, route, assign           as for every session; the greeting stays here
+//! smtp.rs      converse: bytes in, bytes out    -.
+//! search       another server: assign again      |  until the client leaves
+//! end          what is left of it                '- counters, slot, log line: exactly once
+//! ```
+//!
+//! What is said, kept and replayed is decided by [`wire::smtp::Dialogue`], which knows no sockets. This shell
+//! moves its bytes ([`leg`]), keeps its long bodies ([`spool`]), finds its servers ([`moves`]) and tells what it has
+//! seen ([`counts`], [`line`]). A session is one task; it has buffers only while bytes are in hand.
+
+mod acked;
+pub mod counts;
+mod leg;
+mod line;
+mod moves;
+mod offer;
+mod settings;
+mod spool;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use wire::smtp::{Capabilities, Count, Dialogue, Lost, Parting, Record, ServerId, Shell};
+
+pub use self::counts::MailCounters;
+use self::leg::{Leg, Read};
+pub use self::offer::{CommonOffer, ServerOffer};
+pub(crate) use self::settings::settings;
+pub use self::spool::Journals;
+pub(crate) use self::spool::Spare;
+use self::spool::Spool;
+use crate::clock::{Clock, Millis};
+use crate::connect::Connected;
+use crate::end::Ending;
+use crate::prelude::Client;
+use crate::session::Session;
+use crate::wait::{Stop, Ticket};
+use crate::worker::Worker;
+
+/// One read takes at most this.
+const BUFFER: usize = 64 * 1024;
+
+/// Bytes a session may move until others have their turn.
+const BUDGET: usize = 1 << 20;
+
+/// Replies that may wait for a client until it is not read any more.
+const BACKLOG: usize = 32 * 1024;
+
+/// How often the kernel is asked whether the server's TCP has everything.
+const ACK_POLL: Duration = Duration::from_millis(1);
+
+/// What the sessions of a worker share.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// Where bytes land; made when the first session reads.
+    buffer: std::cell::Cell<Vec<u8>>,
+    spare: Spare,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}
+
+/// Talks until the session is over. `connected` has greeted.
+pub(crate) async fn converse(
+    worker: &Rc<Worker>,
+    ticket: &Ticket<'_>,
+    session: &mut Session,
+    client: Client,
+    connected: Connected,
+) -> Ending {
+    let Some(settings) = session.ingress.mail.clone() else {
+        return Ending::RESOURCE;
+    };
+    let now = Clock::get().now();
+    let mut dialogue = Dialogue::new(settings, now);
+    let Ok(mut wire) = Wire::new(worker, session, client.socket) else {
+        return Ending::RESOURCE;
+    };
+    if wire.join(&mut dialogue, connected, now).is_err() {
+        return Ending::RESOURCE;
+    }
+    wire.hear(&mut dialogue, &client.early, now);
+    drop(client.early);
+    let ending = loop {
+        if let Some(end) = dialogue.ended() {
+            break wire.finish(ticket, end).await;
+        }
+        if dialogue.quest().is_some() {
+            Box::pin(wire.search(&mut dialogue, ticket)).await;
+            continue;
+        }
+        if std::mem::take(&mut wire.better) {
+            Box::pin(wire.prefer_another(&mut dialogue, ticket)).await;
+        }
+        wire.settle(&dialogue, ticket);
+        match wire.wait(&mut dialogue, ticket).await {
+            // Others have their turn.
+            Ok(()) => tokio::task::yield_now().await,
+            Err(Stop::Late) => dialogue.tick(Clock::get().now(), &mut wire),
+            Err(Stop::Ended(ending)) => {
+                wire.say_goodbye();
+                break ending;
+            }
+        }
+        wire.flush();
+    };
+    wire.leave(&dialogue);
+    ending
+}
+
+/// The two legs, and what else a dialogue has outside of itself.
+struct Wire<'s> {
+    worker: &'s Rc<Worker>,
+    session: &'s mut Session,
+    client: Leg,
+    server: Option<Leg>,
+    spool: Option<Spool>,
+    /// Octets of journal that the process's account has of this session.
+    journal: usize,
+    /// When it was last looked whether another server is better.
+    looked: Millis,
+    /// Another is.
+    better: bool,
+    /// What the present wait is for: until then, or for an acknowledgement.
+    until: Option<Millis>,
+    asks: bool,
+    /// Searches since a client last got an answer.
+    searches: u32,
+    /// Servers that failed it since, in that order.
+    failed: Vec<usize>,
+}
+
+impl<'s> Wire<'s> {
+    fn new(
+        worker: &'s Rc<Worker>,
+        session: &'s mut Session,
+        client: std::os::fd::OwnedFd,
+    ) -> Result<Self, Ending> {
+        Ok(Self {
+            client: Leg::new(client).map_err(|_| Ending::RESOURCE)?,
+            worker,
+            session,
+            server: None,
+            spool: None,
+            journal: 0,
+            looked: Clock::get().now(),
+            better: false,
+            until: None,
+            asks: false,
+            searches: 0,
+            failed: Vec::new(),
+        })
+    }
+
+    /// A server has greeted: it belongs to the session.
+    fn join(
+        &mut self,
+        dialogue: &mut Dialogue,
+        connected: Connected,
+        now: Millis,
+    ) -> Result<(), Ending> {
+        self.server = Some(Leg::new(connected.socket).map_err(|_| Ending::RESOURCE)?);
+        let server = self
+            .session
+            .server
+            .as_ref()
+            .map_or(0, |server| server.index);
+        let offer = self.session.farm().and_then(|back| back.offer.get());
+        self.looked = now;
+        dialogue.server_ready(server as ServerId, offer, &connected.to_client, now, self);
+        self.flush();
+        Ok(())
+    }
+
+    /// The client has said that.
+    fn hear(&mut self, dialogue: &mut Dialogue, bytes: &[u8], now: Millis) {
+        if !bytes.is_empty() {
+            self.session.bytes_in += bytes.len() as u64;
+            dialogue.client_bytes(bytes, now, self);
+            self.flush();
+        }
+    }
+
+    /// Waits until something has moved that the caller has to look at.
+    async fn wait(&mut self, dialogue: &mut Dialogue, ticket: &Ticket<'_>) -> Result<(), Stop> {
+        let now = Clock::get().now();
+        self.asks = dialogue.wants_acknowledgement();
+        let limit = dialogue
+            .deadline()
+            .map(|at| Duration::from_millis(at.saturating_sub(now).max(1)));
+        self.until = dialogue.deadline();
+        let asks = self.asks;
+        let pump = poll_fn(|context| self.pump(dialogue, ticket, context));
+        if asks {
+            // Too short for the heartbeat.
+            let pump = pin!(async { drop(tokio::time::timeout(ACK_POLL, pump).await) });
+            return ticket.wait(limit, pump).await;
+        }
+        ticket.wait(limit, pump).await
+    }
+
+    /// Moves bytes both ways until nothing moves (pending), or there is something to look at (ready).
+    fn pump(
+        &mut self,
+        dialogue: &mut Dialogue,
+        ticket: &Ticket<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let now = Clock::get().now();
+        if let Some(why) = ticket.take_leave() {
+            self.heed(dialogue, why, now);
+        }
+        if self.is_passed_over(dialogue, now) {
+            self.better = true;
+            return Poll::Ready(());
+        }
+        let mut budget = BUDGET;
+        loop {
+            if dialogue.ended().is_some() || dialogue.quest().is_some() {
+                return Poll::Ready(());
+            }
+            if dialogue.deadline().is_some_and(|at| now >= at) {
+                dialogue.tick(now, self);
+                self.flush();
+                continue;
+            }
+            let moved = self.step(dialogue, context, now);
+            if moved == 0 {
+                break;
+            }
+            budget = budget.saturating_sub(moved);
+            if budget == 0 {
+                break;
+            }
+        }
+        let mut anew = budget == 0;
+        if dialogue.wants_acknowledgement() {
+            if self.is_acknowledged() {
+                dialogue.acknowledged(now, self);
+                self.flush();
+                anew = true;
+            }
+            anew |= !self.asks;
+        }
+        // Whoever waits for a deadline that has come nearer has to wait anew.
+        anew |= match (dialogue.deadline(), self.until) {
+            (Some(new), Some(old)) => new < old,
+            (new, _) => new.is_some(),
+        };
+        if anew {
+            return Poll::Ready(());
+        }
+        ticket.note_bytes((self.session.bytes_in, self.client.taken));
+        Poll::Pending
+    }
+
+    /// One step in each direction; how much has moved.
+    fn step(&mut self, dialogue: &mut Dialogue, context: &mut Context<'_>, now: Millis) -> usize {
+        let mut moved = 0;
+        if self.client.poll_flush(context).is_ready() {
+            moved += 1;
+        }
+        if let Some(server) = &mut self.server {
+            if server.poll_flush(context).is_ready() {
+                moved += 1;
+            }
+            if server.is_empty() && dialogue.wants_written() {
+                dialogue.written(now, self);
+                self.flush();
+                moved += 1;
+            }
+        }
+        moved += self.read_server(dialogue, context, now);
+        if dialogue.ended().is_none() {
+            moved += self.read_client(dialogue, context, now);
+        }
+        self.note_journal(dialogue);
+        moved
+    }
+
+    fn read_server(
+        &mut self,
+        dialogue: &mut Dialogue,
+        context: &mut Context<'_>,
+        now: Millis,
+    ) -> usize {
+        // What the client does not take is not read from the server.
+        if self.client.queued() > BACKLOG {
+            return 0;
+        }
+        let Some(server) = &mut self.server else {
+            return 0;
+        };
+        let mut scratch = self.worker.scratch.borrow_mut();
+        let read = server.read(context, &mut scratch[..]);
+        match read {
+            Read::Nothing => return 0,
+            Read::Some(read) => {
+                // The dialogue may ask for the worker's things.
+                let worker = Rc::clone(self.worker);
+                drop(scratch);
+                let bytes = std::mem::take(&mut *worker.scratch.borrow_mut());
+                self.session.server_bytes.1 += read as u64;
+                dialogue.server_bytes(&bytes[..read], now, self);
+                *worker.scratch.borrow_mut() = bytes;
+            }
+            Read::End => {
+                drop(scratch);
+                self.lose(dialogue, Lost::Closed, now);
+            }
+            Read::Broken(errno) => {
+                drop(scratch);
+                let how = match errno {
+                    Errno::TIMEDOUT | Errno::HOSTUNREACH | Errno::NETUNREACH => Lost::TimedOut,
+                    _ => Lost::Reset,
+                };
+                self.lose(dialogue, how, now);
+            }
+        }
+        self.flush();
+        1
+    }
+
+    fn read_client(
+        &mut self,
+        dialogue: &mut Dialogue,
+        context: &mut Context<'_>,
+        now: Millis,
+    ) -> usize {
+        let server_waits = self
+            .server
+            .as_ref()
+            .is_some_and(|server| !server.is_empty());
+        if !dialogue.reads_client() || server_waits || self.client.queued() > BACKLOG {
+            return 0;
+        }
+        let mut buffer = self.worker.mail.buffer.take();
+        if buffer.is_empty() {
+            buffer.resize(BUFFER, 0);
+        }
+        let read = self.client.read(context, &mut buffer);
+        let moved = match read {
+            Read::Nothing => 0,
+            Read::Some(read) => {
+                self.session.bytes_in += read as u64;
+                dialogue.client_bytes(&buffer[..read], now, self);
+                read
+            }
+            Read::End => {
+                dialogue.client_end(now, self);
+                1
+            }
+            Read::Broken(_) => {
+                dialogue.client_gone(now, self);
+                1
+            }
+        };
+        self.worker.mail.buffer.set(buffer);
+        if moved > 0 {
+            self.flush();
+        }
+        moved
+    }
+
+    /// Sends what the dialogue has handed out.
+    fn flush(&mut self) {
+        self.client.flush();
+        if let Some(server) = &mut self.server {
+            server.flush();
+        }
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        let server = self.server.as_ref();
+        server.is_some_and(|leg| leg.is_empty() && leg.fd().is_some_and(|fd| acked::all(&fd)))
+    }
+
+    /// Keeps the process's account of journals, roughly while a message passes and exactly in the end.
+    fn note_journal(&mut self, dialogue: &Dialogue) {
+        const ROUGHLY: usize = 4096;
+        let (now, _) = dialogue.journal_bytes();
+        if now.abs_diff(self.journal) >= ROUGHLY || (now == 0 && self.journal > 0) {
+            let journals = &self.worker.process.journals;
+            journals.note(self.journal as u64, now as u64);
+            self.journal = now;
+        }
+    }
+
+    fn count(&self, what: Count) {
+        if let Some(mail) = self.session.farm().and_then(|back| back.mail.as_ref()) {
+            mail.count(self.worker.id, what);
+        }
+    }
+}
+
+impl Shell for Wire<'_> {
+    fn to_client(&mut self, bytes: &[u8]) {
+        self.client.give(bytes);
+    }
+
+    fn to_server(&mut self, bytes: &[u8]) {
+        if let Some(server) = &mut self.server {
+            server.give(bytes);
+        }
+    }
+
+    fn release_server(&mut self, parting: Parting) {
+        self.release(parting);
+    }
+
+    fn server_is_stuck(&mut self) -> bool {
+        self.server
+            .as_ref()
+            .is_some_and(|server| !server.is_empty())
+    }
+
+    fn permits(&mut self, more: usize) -> bool {
+        self.worker.process.journals.permits(more as u64)
+    }
+
+    fn spool(&mut self, bytes: &[u8]) -> bool {
+        if self.spool.is_none() {
+            self.spool = Spool::new(&self.worker.process, &self.worker.mail.spare);
+        }
+        self.spool.as_mut().is_some_and(|spool| spool.write(bytes))
+    }
+
+    fn unspool(&mut self, at: u64, length: usize) -> bool {
+        let (Some(spool), Some(server)) = (&self.spool, &mut self.server) else {
+            return false;
+        };
+        let mut piece = vec![0; length];
+        let whole = spool.read(at, &mut piece);
+        if whole {
+            server.give(&piece);
+        }
+        whole
+    }
+
+    fn discard_spool(&mut self) {
+        if let Some(spool) = self.spool.take() {
+            spool.discard(&self.worker.mail.spare);
+        }
+    }
+
+    fn learned(&mut self, server: ServerId, offer: Capabilities) {
+        if let Some(back) = self.session.farm() {
+            back.learn_offer(server as usize, offer);
+        }
+    }
+
+    fn record(&mut self, record: Box<Record>) {
+        if let Some(mail) = self.session.farm().and_then(|back| back.mail.as_ref()) {
+            let totals = mail.totals.at(self.worker.id);
+            totals.ended(record.outcome, record.size, record.accepted);
+        }
+        line::tell(self.worker, self.session, &record);
+    }
+
+    fn count(&mut self, what: Count) {
+        if let Count::Reply { .. } = what {
+            self.searches = 0;
+            self.failed = Vec::new();
+        }
+        Wire::count(self, what);
+    }
+}

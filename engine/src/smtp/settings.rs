@@ -1,0 +1,97 @@
+//! What the sessions of a frontend have in common, as the dialogue takes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model::{BareLf, Model, Proxy, SmtpLimits};
+use wire::smtp::{BareNewline, JournalBounds, Limits, Settings, Timeouts};
+
+use crate::clock::Millis;
+use crate::host;
+
+/// How long the end of a message waits for TCP where nothing is written.
+const ACK_WAIT: Duration = Duration::from_millis(5);
+
+/// For sessions of that frontend and its backend; `None`: they are not in `mode smtp`.
+pub(crate) fn settings(
+    model: &Model,
+    front: &Proxy,
+    back: Option<&Proxy>,
+) -> Option<Arc<Settings>> {
+    let (front, back) = (front.front.as_ref()?, back?.back.as_ref()?);
+    let (told, servers) = (front.smtp.as_ref()?, back.smtp.as_ref()?);
+    let tuning = &model.global.smtp;
+    let wait = tuning.ack_wait.unwrap_or(ACK_WAIT);
+    Some(Arc::new(Settings {
+        bare_newline: match told.bare_lf {
+            BareLf::Normalise => BareNewline::Normalise,
+            BareLf::Reject => BareNewline::Refuse,
+        },
+        replay_after_data: servers.replay_after_data,
+        hold_back: (!wait.is_zero()).then_some(millis(wait)),
+        budget: millis(servers.failover),
+        limits: limits(&told.limits),
+        journal: JournalBounds {
+            memory: usize::try_from(tuning.journal_memory).unwrap_or(usize::MAX),
+            total: tuning.journal_size,
+            ..JournalBounds::default()
+        },
+        timeouts: timeouts(front.timeout_client, back.timeout_server),
+        ..Settings::new(told.name.as_deref().unwrap_or_else(|| host::name()))
+    }))
+}
+
+fn limits(told: &SmtpLimits) -> Limits {
+    // No client comes near the largest number there is.
+    let most = |limit: u32| if limit == 0 { u32::MAX } else { limit };
+    Limits {
+        line: match told.command_line {
+            0 => 64 * 1024,
+            octets => octets as usize,
+        },
+        errors: most(told.errors),
+        recipients: most(told.recipients),
+        transactions: most(told.transactions),
+        ..Limits::default()
+    }
+}
+
+/// RFC 5321's patience, bounded by `timeout client` and `timeout server` where they are written.
+fn timeouts(client: Option<Duration>, server: Option<Duration>) -> Timeouts {
+    let bound =
+        |limit: Option<Duration>| limit.filter(|l| !l.is_zero()).map_or(Millis::MAX, millis);
+    let (client, server) = (bound(client), bound(server));
+    let most = Timeouts::default();
+    Timeouts {
+        client: most.client.min(client),
+        block: most.block.min(client),
+        command: most.command.min(server),
+        data: most.data.min(server),
+        end: most.end.min(server),
+    }
+}
+
+fn millis(time: Duration) -> Millis {
+    time.as_millis() as Millis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_bounds_what_the_standard_asks_for() {
+        let ten = Some(Duration::from_secs(10));
+        let short = timeouts(ten, None);
+        assert_eq!(
+            (short.client, short.block, short.end),
+            (10_000, 10_000, 600_000)
+        );
+        let long = timeouts(None, Some(Duration::from_secs(3600)));
+        assert_eq!(
+            (long.command, long.data, long.end),
+            (300_000, 120_000, 600_000)
+        );
+        assert_eq!(timeouts(None, ten).end, 10_000);
+    }
+}
