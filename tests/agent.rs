@@ -11,7 +11,7 @@ use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
 use testkit::wait_until;
 
-use crate::support::{config, free_port};
+use crate::support::{config, free_port, same_answers};
 
 /// Says the same to everyone, until told otherwise.
 struct Agent {
@@ -249,15 +249,7 @@ fn answers(program: Program) -> Result<Vec<String>> {
 
 #[test]
 fn the_same_answers() -> Result<()> {
-    let (theirs, ours) = (answers(Program::Haproxy)?, answers(Program::Posthouse)?);
-    let differences: Vec<_> = theirs
-        .iter()
-        .zip(&ours)
-        .filter(|(theirs, ours)| theirs != ours)
-        .map(|(theirs, ours)| format!("{theirs}--\n{ours}"))
-        .collect();
-    ensure!(differences.is_empty(), "{}", differences.join("\n"));
-    Ok(())
+    same_answers(&answers(Program::Haproxy)?, &answers(Program::Posthouse)?)
 }
 
 struct Scene {

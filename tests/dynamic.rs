@@ -9,7 +9,7 @@ use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
 use testkit::wait_until;
 
-use crate::support::{config, free_port, told};
+use crate::support::{config, free_port, same_answers, told};
 
 /// Asked of both programs, in this order.
 const COMMANDS: &[&str] = &[
@@ -76,15 +76,7 @@ fn normal(answer: &str) -> String {
 
 #[test]
 fn the_same_answers() -> Result<()> {
-    let (theirs, ours) = (answers(Program::Haproxy)?, answers(Program::Posthouse)?);
-    let differences: Vec<_> = theirs
-        .iter()
-        .zip(&ours)
-        .filter(|(theirs, ours)| theirs != ours)
-        .map(|(theirs, ours)| format!("{theirs}\n--\n{ours}"))
-        .collect();
-    ensure!(differences.is_empty(), "{}", differences.join("\n"));
-    Ok(())
+    same_answers(&answers(Program::Haproxy)?, &answers(Program::Posthouse)?)
 }
 
 struct Scene {

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 /// A port of loopback that nobody uses right now.
 pub(crate) fn free_port() -> Result<SocketAddr> {
@@ -45,4 +45,17 @@ pub(crate) fn told(line: &str) -> (String, String) {
     let words: Vec<&str> = line.split(' ').collect();
     let word = |place: usize| words.get(place).copied().unwrap_or_default().to_owned();
     (word(6), word(3))
+}
+
+/// Two programs were asked the same: nothing may differ. Each answer stands with its question.
+pub(crate) fn same_answers(theirs: &[String], ours: &[String]) -> Result<()> {
+    ensure!(theirs.len() == ours.len(), "{theirs:?}\n--\n{ours:?}");
+    let differences: Vec<_> = theirs
+        .iter()
+        .zip(ours)
+        .filter(|(theirs, ours)| theirs != ours)
+        .map(|(theirs, ours)| format!("{theirs}\n--\n{ours}"))
+        .collect();
+    ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    Ok(())
 }
