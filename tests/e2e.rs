@@ -31,6 +31,7 @@ mod selection;
 mod signals;
 mod smtp;
 mod smtp_edge;
+mod smtp_tls;
 mod socket;
 mod support;
 mod timeouts;

@@ -247,7 +247,7 @@ fn smtp_starttls(_: &Model, proxy: &Proxy) -> Option<Advice> {
     front.smtp.as_ref()?;
     (!front.binds.is_empty()).then(|| {
         let text = "in mode smtp STARTTLS and AUTH are not advertised yet, whatever servers offer: sessions are in clear \
-                    text, and nobody can log in.";
+                    text where their bind has no 'ssl', and nobody can log in.";
         section(proxy, text, "use 'mode tcp' for clients that need either; TLS passes through it")
     })
 }

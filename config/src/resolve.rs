@@ -149,7 +149,6 @@ impl Context<'_> {
         let back = draft
             .has_servers()
             .then(|| self.back(draft, tables, report));
-        smtp::refuse_tls(draft, front.as_ref(), back.as_ref(), report);
         timeouts::warn_of_missing(draft, report);
         Proxy {
             at: draft.name.spot.at(),

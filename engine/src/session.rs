@@ -166,6 +166,15 @@ impl Session {
         }
     }
 
+    /// What follows the frontend's name in log lines: `~` where the client's leg has TLS (CFG 8.2.4 `%ft`).
+    pub(crate) fn transport(&self) -> &'static str {
+        if self.secured || self.ingress.tls.is_some() {
+            "~"
+        } else {
+            ""
+        }
+    }
+
     /// Milliseconds since it began.
     pub(crate) fn age(&self) -> u32 {
         (Clock::get().now() - self.began) as u32

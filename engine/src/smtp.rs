@@ -20,6 +20,7 @@ mod offer;
 mod settings;
 mod spool;
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -30,7 +31,7 @@ use rustix::io::Errno;
 use wire::smtp::{Capabilities, Count, Dialogue, Lost, Parting, Record, ServerId, Shell};
 
 pub use self::counts::MailCounters;
-use self::leg::{Leg, Read};
+use self::leg::{Leg, Line, Read};
 pub use self::offer::{CommonOffer, ServerOffer};
 pub(crate) use self::settings::settings;
 pub use self::spool::Journals;
@@ -83,7 +84,11 @@ pub(crate) async fn converse(
     };
     let now = Clock::get().now();
     let mut dialogue = Dialogue::new(settings, now);
-    let Ok(mut wire) = Wire::new(worker, session, client.socket) else {
+    let line = Line {
+        socket: client.socket,
+        tls: client.tls.map(RefCell::into_inner),
+    };
+    let Ok(mut wire) = Wire::new(worker, session, line) else {
         return Ending::RESOURCE;
     };
     if wire.join(&mut dialogue, connected, now).is_err() {
@@ -141,11 +146,7 @@ struct Wire<'s> {
 }
 
 impl<'s> Wire<'s> {
-    fn new(
-        worker: &'s Rc<Worker>,
-        session: &'s mut Session,
-        client: std::os::fd::OwnedFd,
-    ) -> Result<Self, Ending> {
+    fn new(worker: &'s Rc<Worker>, session: &'s mut Session, client: Line) -> Result<Self, Ending> {
         Ok(Self {
             client: Leg::new(client).map_err(|_| Ending::RESOURCE)?,
             worker,
@@ -169,7 +170,11 @@ impl<'s> Wire<'s> {
         connected: Connected,
         now: Millis,
     ) -> Result<(), Ending> {
-        self.server = Some(Leg::new(connected.socket).map_err(|_| Ending::RESOURCE)?);
+        let line = Line {
+            socket: connected.socket,
+            tls: connected.tls,
+        };
+        self.server = Some(Leg::new(line).map_err(|_| Ending::RESOURCE)?);
         let server = self
             .session
             .server

@@ -195,11 +195,30 @@ impl Client {
     /// # Errors
     /// The session is over.
     pub fn command(&mut self, command: &str) -> Result<String> {
-        let input = self.child.stdin.as_mut().context("no input")?;
-        input.write_all(command.as_bytes())?;
-        input.write_all(b"\r\n")?;
-        input.flush()?;
+        self.send(format!("{command}\r\n").as_bytes())?;
         self.line()
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let input = self.child.stdin.as_mut().context("no input")?;
+        input.write_all(bytes)?;
+        Ok(input.flush()?)
+    }
+
+    /// Sends a command and reads its whole reply; returns the last line.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub fn reply(&mut self, command: &str) -> Result<String> {
+        let mut line = self.command(command)?;
+        while line.as_bytes().get(3) == Some(&b'-') {
+            line = self.line()?;
+        }
+        Ok(line)
     }
 }
 

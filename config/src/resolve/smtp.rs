@@ -3,7 +3,6 @@
 use super::{is_smtp, place};
 use crate::diagnostic::{Fault, Report, Shape};
 use crate::draft::{GreetingOption, Mode, ProxyDraft};
-use crate::model::{Back, Front};
 
 /// What servers greet with: in `mode smtp` with `220` (RFC 5321, 3.1), whatever the check is.
 pub(super) fn greeting(draft: &ProxyDraft, report: &mut Report) -> Option<Vec<u8>> {
@@ -70,37 +69,6 @@ pub(super) fn tell(draft: &ProxyDraft, report: &mut Report) {
             draft.name.value
         );
         report.fault(spot, Fault::warning("needs-smtp", text).shape(Shape::Whole));
-    }
-}
-
-/// TLS is not read through yet: a promise of secrecy must not be broken in silence.
-pub(super) fn refuse_tls(
-    draft: &ProxyDraft,
-    front: Option<&Front>,
-    back: Option<&Back>,
-    report: &mut Report,
-) {
-    if !is_smtp(draft) {
-        return;
-    }
-    let binds = front.into_iter().flat_map(|front| &front.binds);
-    let binds = binds.filter(|bind| bind.tls.is_some());
-    let servers = back.into_iter().flat_map(|back| &back.servers);
-    let servers = servers.filter(|server| server.tls.is_some());
-    let lines = binds
-        .map(|bind| (&bind.at, "bind"))
-        .chain(servers.map(|server| (&server.at, "server")));
-    for (at, keyword) in lines {
-        let text = format!(
-            "{} '{}': [{at}] : '{keyword} ... ssl' is not supported in mode smtp yet.",
-            draft.kind_name(),
-            draft.name.value
-        );
-        let fault = Fault::new("not-yet", text).shape(Shape::Whole);
-        report.fault(
-            place(draft),
-            fault.help("write 'mode tcp', where Posthouse ends TLS, or lets it pass"),
-        );
     }
 }
 

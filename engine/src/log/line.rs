@@ -26,11 +26,7 @@ pub(crate) fn tcplog(session: &Session, ending: Ending, worker: &Worker) -> Stri
     let plus = if asap { "+" } else { "" };
     let [cause, phase] = ending.letters();
     let frontend = session.ingress.proxy.name();
-    let transport = if session.ingress.tls.is_some() {
-        "~"
-    } else {
-        ""
-    };
+    let transport = session.transport();
     let backend = session
         .backend
         .as_ref()

@@ -1,4 +1,6 @@
-//! A leg of a session: one socket, watched by the runtime, and what it has not taken yet.
+//! A leg of a session: one socket, watched by the runtime, TLS on it where there is any, and what it has not taken yet.
+//!
+//! It hands its [`Line`] out and takes it back where others have to look at the socket: a search, a handshake.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,6 +13,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::sock;
+use crate::tls::Stream;
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +28,19 @@ pub(super) enum Read {
     Broken(Errno),
 }
 
+/// A socket that nobody watches, and TLS on it.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) socket: OwnedFd,
+    pub(super) tls: Option<Stream>,
+}
+
 /// A socket and its queue.
 #[derive(Debug)]
 pub(super) struct Leg {
     /// `None` only while it is handed from one registration to the next.
     socket: Option<AsyncFd<OwnedFd>>,
+    tls: Option<Stream>,
     /// Its writability is watched, because once it took less than it was given.
     wide: bool,
     /// It takes nothing more now.
@@ -47,9 +58,10 @@ pub(super) struct Leg {
 const DIRECT: usize = 4096;
 
 impl Leg {
-    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(line: Line) -> io::Result<Self> {
         Ok(Self {
-            socket: Some(sock::watch(socket, Interest::READABLE)?),
+            socket: Some(sock::watch(line.socket, Interest::READABLE)?),
+            tls: line.tls,
             wide: false,
             full: false,
             queue: Vec::new(),
@@ -59,18 +71,21 @@ impl Leg {
         })
     }
 
-    /// The socket, not watched any more.
-    pub(super) fn take_socket(&mut self) -> Option<OwnedFd> {
-        self.socket.take().map(AsyncFd::into_inner)
+    /// All that others need of it, not watched any more.
+    pub(super) fn take_line(&mut self) -> Option<Line> {
+        let socket = self.socket.take()?.into_inner();
+        let tls = self.tls.take();
+        Some(Line { socket, tls })
     }
 
-    /// Watches the socket again.
-    pub(super) fn put_socket(&mut self, socket: OwnedFd) -> io::Result<()> {
+    /// Watches it again.
+    pub(super) fn put_line(&mut self, line: Line) -> io::Result<()> {
         let mut interest = Interest::READABLE;
         if self.wide {
             interest |= Interest::WRITABLE;
         }
-        self.socket = Some(sock::watch(socket, interest)?);
+        self.tls = line.tls;
+        self.socket = Some(sock::watch(line.socket, interest)?);
         Ok(())
     }
 
@@ -80,7 +95,7 @@ impl Leg {
 
     /// Whether all it was given went out.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && !self.tls.as_ref().is_some_and(Stream::has_unsent)
     }
 
     /// How much it has not taken.
@@ -93,9 +108,17 @@ impl Leg {
         if let Some(errno) = self.broken.take() {
             return Read::Broken(errno);
         }
-        let Some(socket) = &self.socket else {
+        let Self { socket, tls, .. } = self;
+        let Some(socket) = socket else {
             return Read::Broken(Errno::BADF);
         };
+        // What TLS holds already makes no socket readable.
+        if let Some(tls) = tls
+            && tls.holds_something()
+            && let Some(read) = read_secret(tls, socket, buffer)
+        {
+            return read;
+        }
         loop {
             let Poll::Ready(ready) = socket.poll_read_ready(context) else {
                 return Read::Nothing;
@@ -103,7 +126,14 @@ impl Leg {
             let Ok(mut ready) = ready else {
                 return Read::Broken(Errno::BADF);
             };
-            match recv(socket, &mut *buffer, RecvFlags::empty()) {
+            if let Some(tls) = tls {
+                match read_secret(tls, socket, buffer) {
+                    Some(read) => return read,
+                    None => ready.clear_ready(),
+                }
+                continue;
+            }
+            match recv(&*socket, &mut *buffer, RecvFlags::empty()) {
                 Ok((0, _)) => return Read::End,
                 Ok((read, _)) => {
                     // A short read has emptied the socket, unless its end is near as well.
@@ -141,7 +171,7 @@ impl Leg {
     }
 
     fn push(&mut self, more: bool) {
-        if self.queue.is_empty() {
+        if self.is_empty() {
             return;
         }
         while self.sent < self.queue.len() && !self.full && self.broken.is_none() {
@@ -154,12 +184,39 @@ impl Leg {
             self.sent = 0;
             self.queue = Vec::new();
         }
+        if !self.full && self.broken.is_none() {
+            self.push_secret();
+        }
+    }
+
+    /// Sends on what TLS has taken.
+    fn push_secret(&mut self) {
+        let (Some(tls), Some(socket)) = (&mut self.tls, &self.socket) else {
+            return;
+        };
+        match tls.flush(socket.as_fd()) {
+            Ok(done) => self.full = !done,
+            Err(error) => self.broken = Some(errno_of(&error)),
+        }
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> usize {
         let Some(socket) = &self.socket else {
             return 0;
         };
+        if let Some(tls) = &mut self.tls {
+            let taken = match tls.write(socket.as_fd(), bytes) {
+                Ok(taken) => taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => {
+                    self.broken = Some(errno_of(&error));
+                    return 0;
+                }
+            };
+            self.taken += taken as u64;
+            self.full = tls.has_unsent() || taken < bytes.len();
+            return taken;
+        }
         let mut flags = SendFlags::NOSIGNAL;
         flags.set(SendFlags::MORE, more);
         loop {
@@ -184,7 +241,7 @@ impl Leg {
 
     /// Sends on what is queued when it takes bytes again. Ready: something went out, or it is broken.
     pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.queue.is_empty() {
+        if self.is_empty() {
             return Poll::Pending;
         }
         if self.full && !self.wide && self.widen().is_err() {
@@ -216,7 +273,7 @@ impl Leg {
                 ready.clear_ready();
             }
         }
-        if self.taken > before || self.broken.is_some() {
+        if self.taken > before || self.is_empty() || self.broken.is_some() {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -246,17 +303,20 @@ impl Leg {
     /// Has writability watched too.
     fn widen(&mut self) -> io::Result<()> {
         self.wide = true;
-        match self.take_socket() {
-            Some(socket) => self.put_socket(socket),
+        match self.take_line() {
+            Some(line) => self.put_line(line),
             None => Ok(()),
         }
     }
 
     /// Says that no more will be sent.
-    pub(super) fn finish(&self) {
-        if let Some(socket) = &self.socket {
-            let _ = shutdown(socket, Shutdown::Write);
+    pub(super) fn finish(&mut self) {
+        let Some(socket) = &self.socket else { return };
+        if let Some(tls) = &mut self.tls {
+            tls.say_goodbye();
+            let _ = tls.flush(socket.as_fd());
         }
+        let _ = shutdown(socket, Shutdown::Write);
     }
 
     /// Has the socket reset when it is closed: the peer must not take what it has for all there is.
@@ -266,4 +326,19 @@ impl Leg {
                 rustix::net::sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO));
         }
     }
+}
+
+/// Reads from within TLS; `None`: the socket has nothing.
+fn read_secret(tls: &mut Stream, socket: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> Option<Read> {
+    match tls.read(socket.get_ref().as_fd(), buffer) {
+        Ok(0) => Some(Read::End),
+        Ok(read) => Some(Read::Some(read)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => Some(Read::Broken(errno_of(&error))),
+    }
+}
+
+/// What the system said; what is not the system's is a broken protocol.
+fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::PROTO)
 }

@@ -56,8 +56,9 @@ fn text(worker: &Worker, session: &Session, record: &Record) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        " {} {}/{} mail id={} {} from=<{}> rcpt={}",
+        " {}{} {}/{} mail id={} {} from=<{}> rcpt={}",
         session.ingress.proxy.name(),
+        session.transport(),
         backend.map_or("", |proxy| &**proxy.name()),
         record.server.map_or("<NOSRV>", name),
         SessionId::new(worker.id, session.id),

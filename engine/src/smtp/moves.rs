@@ -1,11 +1,12 @@
 //! From one server to another: losing one, leaving one, finding the next, and the session's end.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use wire::smtp::{Dialogue, End, Lost, Parting, ServerId, Why};
 
 use super::Wire;
-use super::leg::Leg;
+use super::leg::{Leg, Line};
 use crate::assign::{self, Wish};
 use crate::clock::{Clock, Millis};
 use crate::connect::Connected;
@@ -206,13 +207,13 @@ impl Wire<'_> {
 
     async fn look(&mut self, wish: &Wish, ticket: &Ticket<'_>) -> Found {
         // The runtime watches a socket once, and holding watches the client's.
-        let Some(socket) = self.client.take_socket() else {
+        let Some(line) = self.client.take_line() else {
             return Found::Gone;
         };
         let client = Client {
-            socket,
+            socket: line.socket,
             early: Vec::new(),
-            tls: None,
+            tls: line.tls.map(RefCell::new),
         };
         let found = tokio::select! {
             biased;
@@ -222,7 +223,11 @@ impl Wire<'_> {
                 Err(vain) => Found::Nobody(self.session.back().map(|back| vain.reply(self.worker, self.session, back))),
             },
         };
-        if self.client.put_socket(client.socket).is_err() {
+        let line = Line {
+            socket: client.socket,
+            tls: client.tls.map(RefCell::into_inner),
+        };
+        if self.client.put_line(line).is_err() {
             return Found::Gone;
         }
         found
