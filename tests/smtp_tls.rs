@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use testkit::client;
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
@@ -17,22 +17,27 @@ struct Pair {
     backup: Server,
     proxy: Proxy,
     authority: Authority,
+    how: String,
     /// Plain, and TLS from the first byte.
     plain: SocketAddr,
     tls: SocketAddr,
+    /// The servers, behind TLS.
+    at: [SocketAddr; 2],
 }
 
-/// A listener in `mode tcp` that puts TLS before a server.
-fn wrapped(name: &str, at: SocketAddr, crt: &Path, server: &Server) -> String {
+/// A listener that puts TLS before a server.
+fn wrapped(name: &str, at: SocketAddr, how: &str, crt: &Path, server: &Server) -> String {
+    let mode = if how == "ssl" { "tcp" } else { "smtp" };
     format!(
-        "\nlisten {name}\n    mode tcp\n    bind {at} ssl crt {}\n    server s {}\n",
+        "\nlisten {name}\n    mode {mode}\n    bind {at} {how} crt {}\n    server s {}\n    timeout hold 1ms\n",
         crt.display(),
         server.address()
     )
 }
 
 impl Pair {
-    fn start(names: [&str; 2]) -> Result<Self> {
+    /// `how` TLS begins on both legs, and the names on the servers' certificates.
+    fn start(how: &str, names: [&str; 2]) -> Result<Self> {
         let authority = Authority::new()?;
         let issue = |file: &str, name: &str| {
             let names = [name];
@@ -49,30 +54,35 @@ impl Pair {
         let (first, backup) = (Server::start(Manner::Mail)?, Server::start(Manner::Mail)?);
         let (plain, tls, at1, at2) = (free_port()?, free_port()?, free_port()?, free_port()?);
         let secret = format!(
-            "ssl ca-file {} verifyhost mail.example.com",
+            "{how} ca-file {} verifyhost mail.example.com",
             authority.ca().display()
         );
         let frontend = format!(
-            "smtp-name mx.example.net\n    bind {tls} ssl crt {}",
+            "smtp-name mx.example.net\n    bind {tls} {how} crt {}",
             own.display()
         );
         let backend = format!("server s1 {at1} {secret}\n    server s2 {at2} {secret} backup");
         let mut text = config(plain, &frontend, &backend).replace("mode tcp", "mode smtp");
-        text += &wrapped("t1", at1, &theirs[0], &first);
-        text += &wrapped("t2", at2, &theirs[1], &backup);
+        text += &wrapped("t1", at1, how, &theirs[0], &first);
+        text += &wrapped("t2", at2, how, &theirs[1], &backup);
         Ok(Self {
             first,
             backup,
             proxy: Proxy::start(Program::Posthouse, &text)?,
             authority,
+            how: how.to_owned(),
             plain,
             tls,
+            at: [at1, at2],
         })
     }
 
     fn client(&self) -> Result<Client> {
         let ca = self.authority.ca().display().to_string();
         let checked = ["-CAfile", &ca, "-verify_return_error"];
+        if self.how == "starttls" {
+            return Client::connect(self.tls, &[&checked[..], &["-starttls", "smtp"]].concat());
+        }
         let mut client = Client::connect(self.tls, &checked)?;
         let greeting = client.line()?;
         ensure!(greeting == "220 mx.example.net ESMTP", "{greeting}");
@@ -93,8 +103,10 @@ fn a_session_within_tls_outlives_its_server() -> Result<()> {
         (BODY, "250"),
         ("QUIT", "221"),
     ];
-    for dies_before in 0..steps.len() {
-        let pair = Pair::start(["mail.example.com"; 2])?;
+    let deaths = 0..steps.len();
+    let all = deaths.flat_map(|death| [("ssl", death), ("starttls", death)]);
+    for (how, dies_before) in all {
+        let pair = Pair::start(how, ["mail.example.com"; 2])?;
         let mut client = pair.client()?;
         for (place, (step, expected)) in steps.into_iter().enumerate() {
             if place == dies_before {
@@ -103,18 +115,18 @@ fn a_session_within_tls_outlives_its_server() -> Result<()> {
             let reply = client.command(step)?;
             ensure!(
                 reply.starts_with(expected),
-                "{dies_before}, {step}: {reply:?}"
+                "{how}, {dies_before}, {step}: {reply:?}"
             );
         }
         ensure!(client.line()?.is_empty(), "it goes on after QUIT");
-        let server = if dies_before < 5 {
-            &pair.backup
+        let (name, server) = if dies_before < 5 {
+            ("s2", &pair.backup)
         } else {
-            &pair.first
+            ("s1", &pair.first)
         };
         server.heard.wait_for("Subject: within tls")?;
-        let line = pair.proxy.output.wait_for(" delivered ")?;
-        ensure!(line.contains(" fe~ "), "{line}");
+        let line = format!(" fe~ be/{name} mail id=");
+        pair.proxy.output.wait_for(&line)?;
     }
     Ok(())
 }
@@ -122,7 +134,7 @@ fn a_session_within_tls_outlives_its_server() -> Result<()> {
 /// A body of many records, in both directions of TLS, and through the journal of a server that dies.
 #[test]
 fn a_large_message_passes_within_tls() -> Result<()> {
-    let pair = Pair::start(["mail.example.com"; 2])?;
+    let pair = Pair::start("ssl", ["mail.example.com"; 2])?;
     let line = "x".repeat(70) + "\r\n";
     let mut client = pair.client()?;
     for command in [
@@ -147,14 +159,128 @@ fn a_large_message_passes_within_tls() -> Result<()> {
 /// A server that shows another's certificate is as good as down, and the log says why.
 #[test]
 fn a_wrong_certificate_is_no_server() -> Result<()> {
-    let pair = Pair::start(["other.example.com", "mail.example.com"])?;
-    client::deliver(pair.plain, "certificates")?;
-    pair.backup.heard.wait_for("Subject: certificates")?;
-    let line = pair.proxy.output.wait_for(" tried=s1:tls:")?;
-    ensure!(line.contains(" be/s2 "), "{line}");
-    let told = pair.proxy.ask("show stat")?;
-    let row = told.lines().find(|row| row.starts_with("be,s1,"));
-    row.context("no row")?;
-    ensure!(pair.first.heard.lines().iter().all(|l| !l.contains("MAIL")));
+    for how in ["ssl", "starttls"] {
+        let pair = Pair::start(how, ["other.example.com", "mail.example.com"])?;
+        client::deliver(pair.plain, "certificates")?;
+        pair.backup.heard.wait_for("Subject: certificates")?;
+        let line = pair.proxy.output.wait_for(" tried=s1:tls:")?;
+        ensure!(line.contains(" be/s2 "), "{line}");
+        let heard = pair.first.heard.lines();
+        ensure!(heard.iter().all(|line| !line.contains("MAIL")), "{heard:?}");
+    }
+    Ok(())
+}
+
+/// A proxy with STARTTLS to servers that speak clear text.
+fn offers(options: &str, server: &Server) -> Result<(Proxy, SocketAddr, Authority)> {
+    let authority = Authority::new()?;
+    let crt = authority.issue("mx.pem", &Order::default())?;
+    let (plain, front) = (free_port()?, free_port()?);
+    let frontend = format!("bind {front} {options} crt {}", crt.display());
+    let backend = format!("server s1 {}", server.address());
+    let text = config(plain, &frontend, &backend).replace("mode tcp", "mode smtp");
+    Ok((Proxy::start(Program::Posthouse, &text)?, front, authority))
+}
+
+/// Commands in clear text behind STARTTLS: in one piece with it, or in the place of the handshake. None is obeyed, and
+/// the log tells of each.
+#[test]
+fn what_a_client_says_behind_starttls_is_never_obeyed() -> Result<()> {
+    let server = Server::start(Manner::Mail)?;
+    let (proxy, front, _authority) = offers("starttls", &server)?;
+    let injected = "RSET\r\nMAIL FROM:<evil@example.org>\r\n";
+    for together in [true, false] {
+        let (mut client, _) = client::Client::greeted(front)?;
+        let offer = client.command("EHLO c")?;
+        ensure!(offer == "250 STARTTLS", "{offer}");
+        if together {
+            client.send(format!("STARTTLS\r\n{injected}"))?;
+            let reply = client.line()?;
+            ensure!(reply.starts_with("421 4.7.0"), "{reply}");
+        } else {
+            ensure!(client.command("STARTTLS")?.starts_with("220"));
+            client.send(injected)?;
+        }
+        // An alert of TLS or nothing: no reply.
+        let rest = client.rest().unwrap_or_default();
+        ensure!(!rest.windows(3).any(|three| three == b"250"), "{rest:?}");
+    }
+    proxy.output.wait_for("SSL handshake failure")?;
+    proxy.output.wait_for("clear text behind STARTTLS")?;
+    let heard = server.heard.lines();
+    ensure!(heard.iter().all(|line| !line.contains("evil")), "{heard:?}");
+    Ok(())
+}
+
+/// `starttls required`: to a client in clear text nothing is done, whatever it tries.
+#[test]
+fn where_tls_is_required_mail_waits_for_it() -> Result<()> {
+    let server = Server::start(Manner::Mail)?;
+    let (_proxy, front, authority) = offers("starttls required", &server)?;
+    let (mut client, _) = client::Client::greeted(front)?;
+    client.command("EHLO c")?;
+    for command in ["MAIL FROM:<a@b.example>", "AUTH PLAIN AGEAYg==", "VRFY x"] {
+        let reply = client.command(command)?;
+        ensure!(reply.starts_with("530 5.7.0"), "{command}: {reply}");
+    }
+    let ca = authority.ca().display().to_string();
+    let starttls = ["-CAfile", &ca, "-verify_return_error", "-starttls", "smtp"];
+    let mut client = Client::connect(front, &starttls)?;
+    ensure!(client.reply("EHLO c")?.starts_with("250 "));
+    ensure!(client.reply("STARTTLS")?.starts_with("503"));
+    ensure!(client.reply("MAIL FROM:<a@b.example>")?.starts_with("250"));
+    Ok(())
+}
+
+/// A server that offers no STARTTLS, or has something to say before it is asked, gets no session; an alarm is given.
+#[test]
+fn a_server_is_never_spoken_to_in_clear_text_instead() -> Result<()> {
+    let offer = "250-here\r\n250 STARTTLS";
+    let cases = [
+        (Manner::Mail, "STARTTLS is not offered"),
+        (
+            Manner::Answers("EHLO".into(), format!("{offer}\r\n220 go")),
+            "an answer came before it was asked for",
+        ),
+    ];
+    for (manner, alarm) in cases {
+        let pair = Pair::start("starttls", ["mail.example.com"; 2])?;
+        let odd = Server::start(manner)?;
+        let front = free_port()?;
+        let backend = format!(
+            "server odd {} starttls verify none\n    server good {} starttls verify none backup",
+            odd.address(),
+            pair.at[1],
+        );
+        let text = config(front, "", &backend).replace("mode tcp", "mode smtp");
+        let proxy = Proxy::start(Program::Posthouse, &text)?;
+        client::deliver(front, "never in clear")?;
+        pair.backup.heard.wait_for("Subject: never in clear")?;
+        proxy.output.wait_for(" tried=odd:starttls:")?;
+        proxy.output.wait_for(&format!("Server be/odd: {alarm}"))?;
+        let heard = odd.heard.lines();
+        ensure!(heard.iter().all(|line| !line.contains("MAIL")), "{heard:?}");
+    }
+    Ok(())
+}
+
+/// What is said behind the 220, in one piece with it, is injected.
+#[test]
+fn what_a_server_says_behind_its_220_ends_the_attempt() -> Result<()> {
+    let pair = Pair::start("starttls", ["mail.example.com"; 2])?;
+    let injecting = Server::start(Manner::Says(
+        b"220 mail ESMTP\r\n250-mail\r\n250 STARTTLS\r\n220 go\r\n250 injected\r\n".to_vec(),
+    ))?;
+    let front = free_port()?;
+    let backend = format!(
+        "server odd {} starttls verify none\n    server good {} starttls verify none backup",
+        injecting.address(),
+        pair.at[1],
+    );
+    let text = config(front, "", &backend).replace("mode tcp", "mode smtp");
+    let proxy = Proxy::start(Program::Posthouse, &text)?;
+    client::deliver(front, "behind the 220")?;
+    pair.backup.heard.wait_for("Subject: behind the 220")?;
+    proxy.output.wait_for(" tried=odd:starttls:")?;
     Ok(())
 }

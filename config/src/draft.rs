@@ -305,8 +305,9 @@ pub(crate) struct BindDraft {
     pub(crate) addresses: Vec<BindAddress>,
     /// Its address is the first; the others get a copy.
     pub(crate) bind: Bind,
-    /// Where `ssl` is asked for.
+    /// Where `ssl` is asked for, and where `starttls`.
     pub(crate) ssl: Option<Spot>,
+    pub(crate) starttls: Option<Spot>,
     /// What it says of TLS, of use with `ssl`.
     pub(crate) tls: BindTls,
     /// `id` as written.
@@ -339,6 +340,7 @@ impl BindDraft {
                 permissions: UnixPermissions::default(),
             },
             ssl: None,
+            starttls: None,
             tls: BindTls::default(),
             id: None,
             level: None,
@@ -359,6 +361,8 @@ pub(crate) struct ServerDraft {
     pub(crate) agent: AgentDraft,
     /// `ssl`.
     pub(crate) ssl: bool,
+    /// Where `starttls` is asked for.
+    pub(crate) starttls: Option<Spot>,
     /// What it says of TLS; `verify` as below.
     pub(crate) tls: ServerTls,
     /// `verify` as written.
@@ -445,6 +449,7 @@ impl Default for ServerDraft {
             check_send_proxy: false,
             agent: AgentDraft::default(),
             ssl: false,
+            starttls: None,
             tls: ServerTls::default(),
             verify: None,
             check_ssl: None,

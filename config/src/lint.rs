@@ -245,9 +245,10 @@ fn defer_accept(_: &Model, proxy: &Proxy) -> Option<Advice> {
 fn smtp_starttls(_: &Model, proxy: &Proxy) -> Option<Advice> {
     let front = proxy.front.as_ref()?;
     front.smtp.as_ref()?;
-    (!front.binds.is_empty()).then(|| {
-        let text = "in mode smtp STARTTLS and AUTH are not advertised yet, whatever servers offer: sessions are in clear \
-                    text where their bind has no 'ssl', and nobody can log in.";
-        section(proxy, text, "use 'mode tcp' for clients that need either; TLS passes through it")
+    let clear = front.binds.iter().all(|bind| bind.tls.is_none());
+    (clear && !front.binds.is_empty()).then(|| {
+        let text = "in mode smtp STARTTLS is advertised where a bind has it, whatever servers offer: here nobody can \
+                    encrypt.";
+        section(proxy, text, "add 'starttls crt <file>' to a bind; or use 'mode tcp', through which TLS passes")
     })
 }

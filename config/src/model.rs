@@ -24,7 +24,8 @@ pub use server::{Agent, OnError, ProxyVersion, Server, ServerAddress};
 pub use smtp::{BareLf, SmtpBack, SmtpFront, SmtpLimits, SmtpTuning};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
 pub use tls::{
-    Authorities, BindTls, ClientVerify, Group, ServerTls, Sni, Suite, TlsRules, TlsVersion,
+    Authorities, BindTls, ClientVerify, Group, ServerTls, Sni, Suite, TlsRules, TlsStart,
+    TlsVersion,
 };
 pub use users::{User, UserList};
 

@@ -429,6 +429,7 @@ impl Context<'_> {
 }
 
 fn binds(draft: &ProxyDraft, global: &Global, report: &mut Report) -> Vec<Bind> {
+    let smtp = is_smtp(draft);
     let lines = &draft.settings.binds;
     let written: Vec<_> = lines.iter().filter_map(|bind| bind.id.as_ref()).collect();
     for (place, id) in written.iter().enumerate() {
@@ -455,7 +456,7 @@ fn binds(draft: &ProxyDraft, global: &Global, report: &mut Report) -> Vec<Bind> 
     };
     let mut binds = Vec::new();
     for line in lines {
-        let tls = tls::bind(line, &global.tls, report);
+        let tls = tls::bind(line, smtp, &global.tls, report);
         for (place, address) in line.addresses.iter().enumerate() {
             let mut bind = Bind {
                 address: address.clone(),

@@ -2,7 +2,7 @@
 //! are added to and do not change their meaning.
 
 use engine::Level;
-use engine::event::{Event, Kind, Named, ProcessState, ProxyState, Spared, Trouble};
+use engine::event::{Event, Kind, Named, ProcessState, ProxyState, Refusal, Spared, Trouble};
 use engine::health::lines::Standing;
 use engine::health::{Cause, Change, Report};
 use serde::Serialize;
@@ -78,6 +78,11 @@ enum Detail<'e> {
         why: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         for_ms: Option<u64>,
+    },
+    Tampered {
+        server: &'e str,
+        backup: bool,
+        why: &'static str,
     },
     Backend {
         to: &'static str,
@@ -192,21 +197,25 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
             };
             ("failover", detail)
         }
-        Kind::Proxy(state) => {
-            let to = match state {
-                ProxyState::Paused => "PAUSED",
-                ProxyState::Resumed => "OPEN",
-                ProxyState::Stopped { .. } => "STOP",
+        Kind::Proxy(state) => (
+            "proxy",
+            Detail::State {
+                to: section(*state),
+            },
+        ),
+        Kind::Process(state) => (
+            "process",
+            Detail::State {
+                to: process(*state),
+            },
+        ),
+        Kind::Tampered { server, refusal } => {
+            let detail = Detail::Tampered {
+                server: &server.name,
+                backup: server.backup,
+                why: refused_tls(*refusal),
             };
-            ("proxy", Detail::State { to })
-        }
-        Kind::Process(state) => {
-            let to = match state {
-                ProcessState::Started => "STARTED",
-                ProcessState::Stopping => "STOPPING",
-                ProcessState::Ended => "ENDED",
-            };
-            ("process", Detail::State { to })
+            ("starttls", detail)
         }
         Kind::Trouble(trouble) => {
             let (trouble, count) = match trouble {
@@ -215,6 +224,31 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
             };
             ("trouble", Detail::Trouble { trouble, count })
         }
+    }
+}
+
+fn section(state: ProxyState) -> &'static str {
+    match state {
+        ProxyState::Paused => "PAUSED",
+        ProxyState::Resumed => "OPEN",
+        ProxyState::Stopped { .. } => "STOP",
+    }
+}
+
+fn process(state: ProcessState) -> &'static str {
+    match state {
+        ProcessState::Started => "STARTED",
+        ProcessState::Stopping => "STOPPING",
+        ProcessState::Ended => "ENDED",
+    }
+}
+
+fn refused_tls(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotOffered => "not-offered",
+        Refusal::Refused => "refused",
+        Refusal::Injected => "injected",
+        Refusal::NoSmtp => "no-smtp",
     }
 }
 

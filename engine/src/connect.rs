@@ -1,10 +1,12 @@
-//! One attempt to reach one server: dial, PROXY header, TLS, and the first bytes where a server speaks first.
+//! One attempt to reach one server: dial, PROXY header, TLS, and the first bytes where a server speaks first; with
+//! `starttls` the greeting comes before TLS (`upgrade.rs`).
 //!
 //! Made and polled by [`crate::assign`], which decides what a failure means and whether another server is asked
 //! beside it. The socket is watched by the runtime only here; it leaves through `into_inner` before the relay
 //! takes it.
 
 mod greeting;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -19,6 +21,7 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use wire::proxy::{self, Addresses};
+use wire::smtp::{Refusal, Upgrade};
 
 use self::greeting::Voice;
 pub(crate) use self::greeting::part;
@@ -56,6 +59,8 @@ pub(crate) enum Fault {
     Silent,
     /// TLS did not come about: for this reason.
     Tls(String),
+    /// The same, because it does not begin where it should: STARTTLS was taken away, or something was put in.
+    Tampered(Refusal),
     /// It greeted with something else than a welcome: this line.
     Unwelcome(Vec<u8>),
     /// We have no descriptors or memory; no server's fault.
@@ -66,7 +71,7 @@ impl Fault {
     /// The termination state of a session whose last attempt failed so.
     pub(crate) fn ending(&self) -> Ending {
         let cause = match self {
-            Self::Refused | Self::Tls(_) | Self::Unwelcome(_) => Cause::Server,
+            Self::Refused | Self::Tls(_) | Self::Tampered(_) | Self::Unwelcome(_) => Cause::Server,
             Self::Late | Self::Silent => Cause::ServerTimeout,
             Self::Resource => Cause::Resource,
         };
@@ -85,6 +90,7 @@ impl Fault {
             Self::Late => "unreachable",
             Self::Silent => "silent",
             Self::Tls(_) => "tls",
+            Self::Tampered(_) => "starttls",
             Self::Unwelcome(_) => "unwelcome",
             Self::Resource => "no-resource",
         }
@@ -99,6 +105,8 @@ pub(crate) struct Attempt {
     stage: Stage,
     /// What is to become of it when it stands.
     tls: Option<Stream>,
+    /// STARTTLS, until TLS begins; then what it has greeted with.
+    upgrade: Option<Box<Upgrade>>,
     /// What the server has said so far, too little to tell what it means.
     said: Vec<u8>,
 }
@@ -111,6 +119,8 @@ enum Stage {
     Handshake(Leg),
     /// Until the server has greeted.
     Greeting,
+    /// Until it is ready for TLS.
+    Upgrade,
     /// The same within TLS.
     Secret(Leg),
 }
@@ -135,19 +145,23 @@ impl Attempt {
                 _ => Fault::Refused,
             })?;
         let tls = handshake(server, scene.client)?;
+        let upgrade = upgrade::of(session, server);
         let header = proxy_header(session, server, scene.client);
         // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
         // connection stands: one wait serves both.
-        let (stage, interest) =
-            if scene.back.greeting.is_some() && header.is_empty() && tls.is_none() {
-                (Stage::Greeting, Interest::READABLE)
-            } else {
-                (Stage::Standing(header), Interest::WRITABLE)
-            };
+        let (stage, interest) = if scene.back.greeting.is_some()
+            && header.is_empty()
+            && (tls.is_none() || upgrade.is_some())
+        {
+            (Stage::Greeting, Interest::READABLE)
+        } else {
+            (Stage::Standing(header), Interest::WRITABLE)
+        };
         Ok(Self {
             watched: Some(watch(socket, interest)?),
             stage,
             tls,
+            upgrade,
             said: Vec::new(),
         })
     }
@@ -156,7 +170,7 @@ impl Attempt {
     pub(crate) fn stands(&self) -> bool {
         let socket = match &self.stage {
             Stage::Handshake(leg) | Stage::Secret(leg) => Some(leg.socket()),
-            Stage::Standing(_) | Stage::Greeting => self.watched.as_ref().map(AsyncFd::get_ref),
+            _ => self.watched.as_ref().map(AsyncFd::get_ref),
         };
         socket.is_some_and(|socket| getpeername(socket).is_ok())
     }
@@ -166,7 +180,7 @@ impl Attempt {
         let leg = match self.stage {
             Stage::Greeting => Leg::plain(self.watched?.into_inner()).ok()?,
             Stage::Secret(leg) => leg,
-            Stage::Standing(_) | Stage::Handshake(_) => return None,
+            Stage::Standing(_) | Stage::Handshake(_) | Stage::Upgrade => return None,
         };
         getpeername(leg.socket()).is_ok().then_some(leg)
     }
@@ -195,7 +209,7 @@ impl Attempt {
                     } else if !left.is_empty() && self.tls.is_some() {
                         self.watched = Some(watch(socket, Interest::WRITABLE)?);
                         self.stage = Stage::Standing(left);
-                    } else if let Some(tls) = self.tls.take() {
+                    } else if let Some(tls) = self.tls.take_if(|_| self.upgrade.is_none()) {
                         let leg = Leg::new(socket, Some(tls)).map_err(|_| Fault::Resource)?;
                         self.stage = Stage::Handshake(leg);
                     } else if scene.back.greeting.is_none() || !left.is_empty() {
@@ -214,12 +228,20 @@ impl Attempt {
                     else {
                         continue;
                     };
-                    if scene.back.greeting.is_none() {
+                    let greeting = self.upgrade.take().map(|upgrade| upgrade.into_greeting());
+                    if scene.back.greeting.is_none() || greeting.is_some() {
                         let (socket, tls) = leg.into_parts();
-                        return Poll::Ready(Ok(Connected::new(socket, tls, Vec::new())));
+                        return Poll::Ready(Ok(Connected {
+                            to_client: greeting.unwrap_or_default(),
+                            ..Connected::new(socket, tls, Vec::new())
+                        }));
                     }
                     self.stage = Stage::Secret(leg);
                 }
+                Stage::Greeting if self.upgrade.is_some() => {
+                    ready!(self.poll_welcome(context, scene))?;
+                }
+                Stage::Upgrade => ready!(self.poll_upgrade(context, scene))?,
                 Stage::Greeting | Stage::Secret(_) => return self.poll_greeting(context, scene),
             }
         }

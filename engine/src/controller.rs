@@ -116,6 +116,8 @@ struct Unit {
     wake: Rc<Notify>,
     /// Ends what runs for it when it is deleted.
     tasks: Vec<AbortHandle>,
+    /// When an alarm about its STARTTLS was last given.
+    alarmed: Option<Millis>,
 }
 
 impl Unit {
@@ -124,6 +126,7 @@ impl Unit {
             health,
             wake: Rc::new(Notify::new()),
             tasks: Vec::new(),
+            alarmed: None,
         }
     }
 }
@@ -275,6 +278,9 @@ impl Controller {
     /// A session has reached a server, or has not.
     pub(crate) fn evidence(&mut self, evidence: &Evidence) {
         self.heed_greetings(evidence.at);
+        if let Sight::Tampered(refusal) = evidence.sight {
+            self.tell_tampered(evidence.at, refusal);
+        }
         self.change(evidence.at, |health, now| {
             health.evidence(evidence.sight, now)
         });

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+pub use wire::smtp::Refusal;
 
 use crate::clock::{Clock, Millis};
 use crate::health::lines::Standing;
@@ -93,6 +94,13 @@ pub enum Kind {
         server: Named,
         /// `None`: no longer.
         why: Option<Spared>,
+    },
+    /// A server with `starttls` does not offer it, or something was said in its place.
+    Tampered {
+        /// Which.
+        server: Named,
+        /// What was wrong.
+        refusal: Refusal,
     },
     /// A backend has no usable server, or has one again.
     Backend {

@@ -237,6 +237,13 @@ async fn read_header(
     }
 }
 
+/// Tells why a session within which TLS was to begin ends.
+pub(crate) fn tell_refused(worker: &Worker, session: &Session, text: &str) {
+    if session.ingress.proxy.logger.is_on() {
+        log(worker, session, Level::Err, line::refused(session, text));
+    }
+}
+
 /// Counts and tells a connection that never was a session. The socket is already closed.
 fn refuse(worker: &Worker, session: &Session, refusal: Refusal) -> Ending {
     let front = session.ingress.front();

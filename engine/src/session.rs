@@ -44,6 +44,8 @@ pub(crate) struct Ingress {
     pub(crate) bind: usize,
     /// `ssl`.
     pub(crate) tls: Option<Arc<Acceptor>>,
+    /// `starttls`.
+    pub(crate) starttls: Option<Arc<Acceptor>>,
     /// Where its sessions go.
     pub(crate) backend: Option<Arc<Proxy>>,
     /// How its mail is read, in `mode smtp`.

@@ -17,6 +17,7 @@ mod leg;
 mod line;
 mod moves;
 mod offer;
+mod secure;
 mod settings;
 mod spool;
 
@@ -28,7 +29,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use wire::smtp::{Capabilities, Count, Dialogue, Lost, Parting, Record, ServerId, Shell};
+use wire::smtp::{Capabilities, Count, Dialogue, End, Lost, Parting, Record, ServerId, Shell};
 
 pub use self::counts::MailCounters;
 use self::leg::{Leg, Line, Read};
@@ -40,7 +41,7 @@ use self::spool::Spool;
 use crate::clock::{Clock, Millis};
 use crate::connect::Connected;
 use crate::end::Ending;
-use crate::prelude::Client;
+use crate::prelude::{self, Client};
 use crate::session::Session;
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
@@ -98,11 +99,21 @@ pub(crate) async fn converse(
     drop(client.early);
     let ending = loop {
         if let Some(end) = dialogue.ended() {
+            if end == End::Injection {
+                let text = "Commands in clear text behind STARTTLS (injection)";
+                prelude::tell_refused(wire.worker, wire.session, text);
+            }
             break wire.finish(ticket, end).await;
         }
         if dialogue.quest().is_some() {
             Box::pin(wire.search(&mut dialogue, ticket)).await;
             continue;
+        }
+        if dialogue.wants_client_tls() {
+            match Box::pin(wire.secure(&mut dialogue, ticket)).await {
+                Ok(()) => continue,
+                Err(ending) => break ending,
+            }
         }
         if std::mem::take(&mut wire.better) {
             Box::pin(wire.prefer_another(&mut dialogue, ticket)).await;
@@ -231,7 +242,8 @@ impl<'s> Wire<'s> {
         }
         let mut budget = BUDGET;
         loop {
-            if dialogue.ended().is_some() || dialogue.quest().is_some() {
+            let turn = dialogue.quest().is_some() || dialogue.wants_client_tls();
+            if dialogue.ended().is_some() || turn {
                 return Poll::Ready(());
             }
             if dialogue.deadline().is_some_and(|at| now >= at) {

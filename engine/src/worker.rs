@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use config::model::TlsStart;
 use tokio::runtime::LocalOptions;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -144,14 +145,18 @@ impl Worker {
             .or(own);
         let backend = target.and_then(|index| self.topology.proxies.get(index).cloned());
         let back = backend.as_ref().map(|proxy| proxy.conf());
+        let binds = conf.front.as_ref().map(|front| &front.binds);
+        let secret = binds.and_then(|binds| binds[listener.bind].tls.as_ref());
+        let acceptor = secret.and_then(|conf| self.topology.tls.acceptor(conf));
+        let acceptor = acceptor.cloned();
+        let start = secret.map(|conf| conf.start);
+        let at_once = start == Some(TlsStart::AtOnce);
         Ingress {
-            mail: smtp::settings(&self.topology.model, conf, back),
+            mail: smtp::settings(&self.topology.model, conf, back, start),
             proxy: Arc::clone(&listener.proxy),
             bind: listener.bind,
-            tls: (conf.front.as_ref())
-                .and_then(|front| front.binds[listener.bind].tls.as_ref())
-                .and_then(|conf| self.topology.tls.acceptor(conf))
-                .cloned(),
+            tls: acceptor.clone().filter(|_| at_once),
+            starttls: acceptor.filter(|_| !at_once),
             backend,
         }
     }

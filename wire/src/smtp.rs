@@ -18,6 +18,7 @@ mod reply;
 mod settings;
 mod shell;
 mod tape;
+mod upgrade;
 mod verdict;
 mod words;
 mod work;
@@ -28,8 +29,9 @@ pub use data::{Scanned, Scanner};
 pub use dialogue::Dialogue;
 pub use record::{Move, Outcome, Record};
 pub use reply::{MAX_REPLY, NotAReply, Reply, Status};
-pub use settings::{BareNewline, JournalBounds, Limits, Settings, Timeouts};
+pub use settings::{BareNewline, JournalBounds, Limits, Security, Settings, Timeouts};
 pub use shell::{Count, End, Lost, Millis, Parting, Phase, Quest, ServerId, Shell, State, Why};
+pub use upgrade::{Progress, Refusal, Upgrade};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::{Args, BIND, Keyword, Sections, address, follow_options, tls};
 use crate::diagnostic::Fault;
 use crate::draft::{BindDraft, Settings};
-use crate::model::{Level, Owner, TlsVersion, V6};
+use crate::model::{Level, Owner, TlsStart, TlsVersion, V6};
 
 type Row = Keyword<BindDraft>;
 
@@ -37,6 +37,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("tfo", BIND, "TCP fast open."),
     Row::not_yet("namespace", BIND, "A network namespace."),
     Row::new("ssl", BIND, "", (0, 0), |a, b| { b.ssl = Some(a.spot()); Ok(()) }, "TLS with clients."),
+    Row::new("starttls", BIND, "[required]", (0, 1), starttls, "`mode smtp`: TLS when the client asks for it; `required`: no mail and no login before."),
     Row::new("crt", BIND, "<file|directory>", (1, 1), |a, b| { b.tls.crt.push(a.text()?.into()); Ok(()) }, "Certificate, chain and key, in one file or with the key in `<file>.key`; of several the first is the default, others are found by their names."),
     Row::new("crt-list", BIND, "<file>", (1, 1), |a, b| { b.tls.crt_list.push(a.text()?.into()); Ok(()) }, "A file that lists such files, each with the names it is for."),
     Row::new("verify", BIND, "none|optional|required", (1, 1), |a, b| { b.tls.verify = tls::client_verify(a)?; Ok(()) }, "Whether clients show a certificate."),
@@ -115,6 +116,14 @@ fn id(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
     let word = args.peek();
     let number = args.number(1..=i32::MAX as u32)?;
     draft.id = word.map(|word| args.placed(number, word));
+    Ok(())
+}
+
+fn starttls(args: &mut Args<'_>, draft: &mut BindDraft) -> Result<(), Fault> {
+    draft.starttls = Some(args.spot());
+    draft.tls.start = TlsStart::OnRequest {
+        required: args.take("required"),
+    };
     Ok(())
 }
 

@@ -77,6 +77,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("socks4", SERVERS, "Connect through a SOCKS proxy."),
     Row::new("ssl", SERVERS, "", (0, 0), |_, s| { s.ssl = true; Ok(()) }, "TLS with the server."),
     Row::new("no-ssl", SERVERS, "", (0, 0), |_, s| { s.ssl = false; Ok(()) }, "No TLS."),
+    Row::new("starttls", SERVERS, "", (0, 0), |a, s| { s.starttls = Some(a.spot()); Ok(()) }, "`mode smtp`: TLS by STARTTLS; a server that does not offer it gets no session."),
+    Row::new("no-starttls", SERVERS, "", (0, 0), |_, s| { s.starttls = None; Ok(()) }, "No STARTTLS."),
     Row::new("check-ssl", SERVERS, "", (0, 0), |_, s| { s.check_ssl = Some(true); Ok(()) }, "TLS in checks; `ssl` alone does it where checks go where sessions go."),
     Row::new("no-check-ssl", SERVERS, "", (0, 0), |_, s| { s.check_ssl = Some(false); Ok(()) }, "No TLS in checks."),
     Row::new("check-sni", SERVERS, "<name>", (1, 1), |a, s| { s.check_sni = Some(a.text()?); Ok(()) }, "The name checks ask for; default that of `sni str(...)`."),

@@ -97,9 +97,24 @@ pub enum ClientVerify {
     Required,
 }
 
-/// `bind ... ssl`.
+/// When TLS with clients begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsStart {
+    /// `ssl`: with the first byte.
+    #[default]
+    AtOnce,
+    /// `starttls`: when the client asks for it; `required`: nothing is transferred before.
+    OnRequest {
+        /// `starttls required`.
+        required: bool,
+    },
+}
+
+/// `bind ... ssl` or `starttls`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BindTls {
+    /// When it begins.
+    pub start: TlsStart,
     /// Versions, ciphers and the like.
     pub rules: TlsRules,
     /// `crt`: files and directories, in order. The first certificate is the default one.
@@ -127,9 +142,11 @@ pub enum Sni {
     Client,
 }
 
-/// `server ... ssl`, or what its checks use.
+/// `server ... ssl` or `starttls`, or what its checks use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerTls {
+    /// `starttls`: it begins behind the server's greeting.
+    pub starttls: bool,
     /// Versions, ciphers and the like.
     pub rules: TlsRules,
     /// `verify required`, the default: its certificate must be good.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wire::check::Rule;
 
-use crate::diagnostic::{Fault, Report, Shape};
+use crate::diagnostic::{Fault, Report, Shape, Spot};
 use crate::draft::{BindDraft, ProxyDraft, ServerDraft};
 use crate::model::{Authorities, BindTls, ClientVerify, GlobalTls, ServerTls, Sni};
 
@@ -21,13 +21,21 @@ fn authorities(global: &GlobalTls, ca: Option<&Authorities>) -> Option<Authoriti
     })
 }
 
-/// What a `bind` line says, where it has `ssl`.
+/// What a `bind` line says, where it has `ssl` or `starttls`.
 pub(super) fn bind(
     line: &BindDraft,
+    smtp: bool,
     global: &GlobalTls,
     report: &mut Report,
 ) -> Option<Arc<BindTls>> {
-    let spot = line.ssl.as_ref()?;
+    let starttls_at = line.starttls.as_ref();
+    starttls(smtp, line.ssl.is_some(), starttls_at, report);
+    let spot = line.ssl.as_ref().or(starttls_at)?;
+    let word = if line.ssl.is_some() {
+        "ssl"
+    } else {
+        "starttls"
+    };
     let mut tls = line.tls.clone();
     let mut fault = |code, text: &str, help: &str| {
         report.fault(spot, Fault::new(code, text).help(help));
@@ -35,7 +43,7 @@ pub(super) fn bind(
     if tls.crt.is_empty() && tls.crt_list.is_empty() {
         fault(
             "missing-certificate",
-            "'ssl' needs a certificate.",
+            &format!("'{word}' needs a certificate."),
             "add 'crt <file>', with certificate, chain and key",
         );
     }
@@ -57,6 +65,27 @@ pub(super) fn bind(
     Some(Arc::new(tls))
 }
 
+/// STARTTLS is SMTP's, and begins in clear text.
+fn starttls(smtp: bool, ssl: bool, spot: Option<&Spot>, report: &mut Report) {
+    let Some(spot) = spot else { return };
+    let (code, text, help) = if !smtp {
+        (
+            "needs-smtp",
+            "'starttls' needs 'mode smtp'.",
+            "write 'mode smtp', or 'ssl' where TLS begins with the first byte",
+        )
+    } else if ssl {
+        (
+            "bad-choice",
+            "'ssl' and 'starttls' exclude each other.",
+            "with 'ssl' TLS begins with the first byte, with 'starttls' behind the greeting",
+        )
+    } else {
+        return;
+    };
+    report.fault(spot, Fault::new(code, text).help(help));
+}
+
 /// What a `server` line says: for sessions, for checks, and whether checks use it by themselves.
 pub(super) fn server(
     proxy: &ProxyDraft,
@@ -64,6 +93,13 @@ pub(super) fn server(
     global: &GlobalTls,
     report: &mut Report,
 ) -> (Option<Arc<ServerTls>>, Option<Arc<ServerTls>>, bool) {
+    starttls(
+        super::is_smtp(proxy),
+        draft.ssl,
+        draft.starttls.as_ref(),
+        report,
+    );
+    let secret = draft.ssl || draft.starttls.is_some();
     let elsewhere = draft.server.check_port.is_some() || draft.server.check_addr.is_some();
     let check_ssl = draft.check_ssl.unwrap_or(draft.ssl && !elsewhere);
     let rules = proxy.settings.rules.iter();
@@ -71,7 +107,7 @@ pub(super) fn server(
         .map(|rule| &rule.value)
         .any(|rule| matches!(rule, Rule::Connect(connect) if connect.ssl));
     let checks = draft.server.check && (check_ssl || asked || draft.ssl);
-    if !draft.ssl && !checks {
+    if !secret && !checks {
         return (None, None, false);
     }
     let mut tls = draft.tls.clone();
@@ -96,12 +132,13 @@ pub(super) fn server(
         );
     }
     let mut check = tls.clone();
+    tls.starttls = draft.starttls.is_some();
     if let Some(alpn) = &draft.check_alpn {
         check.rules.alpn.clone_from(alpn);
     }
     if let Some(name) = &draft.check_sni {
         check.sni = Some(Sni::Name(name.clone()));
     }
-    let sessions = draft.ssl.then(|| Arc::new(tls));
+    let sessions = secret.then(|| Arc::new(tls));
     (sessions, checks.then(|| Arc::new(check)), check_ssl)
 }

@@ -28,6 +28,7 @@ const SINGLES: &[(Metric, One)] = &[
     (counter("normalised_total", "Messages with a bare CR or LF that was made right."), |t| &t.normalised),
     (counter("early_talkers_total", "Clients that spoke before they were greeted."), |t| &t.early_talkers),
     (counter("abuse_total", "Sessions that ended for a broken limit or protocol."), |t| &t.abuse),
+    (counter("injections_total", "Sessions that ended for what was said in clear text behind STARTTLS."), |t| &t.injections),
     (counter("octets_total", "Octets of messages."), |t| &t.octets),
     (counter("recipients_total", "Recipients that servers accepted."), |t| &t.recipients),
 ];

@@ -318,12 +318,16 @@ impl<'b> Race<'b> {
         match fault {
             Fault::Silent => totals.silent.add(1),
             Fault::Unwelcome(_) => totals.unwelcome.add(1),
-            Fault::Tls(_) => totals.tls_failures.add(1),
+            Fault::Tls(_) | Fault::Tampered(_) => totals.tls_failures.add(1),
             Fault::Refused | Fault::Late | Fault::Resource => totals.refused.add(1),
         }
         let since = if fault.is_silence() { begun } else { now };
         session.tell_story(server.name(), fault.word(), since);
-        self.report(server.index, Sight::Failed);
+        let sight = match fault {
+            Fault::Tampered(refusal) => Sight::Tampered(refusal),
+            _ => Sight::Failed,
+        };
+        self.report(server.index, sight);
         let others = self.back.roster().selector.actives() > 1;
         let gone = !server.honours_stick();
         self.plan.failed(server.index, gone, others, now);

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use wire::smtp::Refusal;
+
 use super::{At, Controller, Published};
 use crate::backend::Backend;
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::event::{Kind, Named, Spared};
 use crate::health::lines::Standing;
 use crate::health::{Change, Health, ServerState};
@@ -124,6 +126,21 @@ impl Controller {
             server: self.named(at),
             what: what.to_owned(),
         };
+        self.bus.publish(Some(at.0), kind);
+    }
+
+    /// A server's STARTTLS was taken away or tampered with; of one server that is told once a minute.
+    pub(super) fn tell_tampered(&mut self, at: At, refusal: Refusal) {
+        const NAG: Millis = 60_000;
+        let now = Clock::get().now();
+        let Some(unit) = self.unit(at) else { return };
+        let lately = |told: Millis| now.saturating_sub(told) < NAG;
+        if unit.alarmed.is_some_and(lately) {
+            return;
+        }
+        unit.alarmed = Some(now);
+        let server = self.named(at);
+        let kind = Kind::Tampered { server, refusal };
         self.bus.publish(Some(at.0), kind);
     }
 

@@ -58,6 +58,13 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
             (Level::Notice, text)
         }
         Kind::Reserve { server, why } => (Level::Notice, reserve(name, server, *why)),
+        Kind::Tampered { server, refusal } => {
+            let text = format!(
+                "{}: {refusal}. Sessions go to others: in clear text none goes there.",
+                full(name, server)
+            );
+            (Level::Alert, text)
+        }
         Kind::Backend { up, without } => {
             let listen = proxy.is_some_and(|proxy| proxy.front.is_some());
             let section = if listen { "proxy" } else { "backend" };
@@ -82,22 +89,23 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
             };
             (Level::Notice, format!("Process {word}."))
         }
-        Kind::Trouble(Trouble::LogsDropped(lines)) => {
-            let text =
-                format!("{lines} log lines were dropped: the log is slower than what is logged.");
-            (Level::Warning, text)
-        }
-        Kind::Trouble(Trouble::NotAccepted(times)) => {
-            let text = format!(
-                "Accepting connections has failed {times} times: no descriptors or memory (see 'maxconn', 'ulimit-n')."
-            );
-            (Level::Warning, text)
-        }
+        Kind::Trouble(trouble) => (Level::Warning, self::trouble(*trouble)),
     };
     Said {
         level,
         text,
         console,
+    }
+}
+
+fn trouble(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::LogsDropped(lines) => {
+            format!("{lines} log lines were dropped: the log is slower than what is logged.")
+        }
+        Trouble::NotAccepted(times) => format!(
+            "Accepting connections has failed {times} times: no descriptors or memory (see 'maxconn', 'ulimit-n')."
+        ),
     }
 }
 

@@ -9,6 +9,7 @@
 
 use config::model::OnError;
 use wire::check::{Outcome, Status};
+use wire::smtp::Refusal;
 
 use super::{Change, Health, OpState, Report};
 
@@ -30,6 +31,8 @@ pub enum Sight {
         /// Milliseconds.
         for_ms: u64,
     },
+    /// STARTTLS did not come about, and somebody in between may be the reason.
+    Tampered(Refusal),
 }
 
 /// What is held against a server.

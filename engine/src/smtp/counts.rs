@@ -45,6 +45,8 @@ pub struct MailTotals {
     pub early_talkers: Total,
     /// Sessions that ended for a broken limit or protocol.
     pub abuse: Total,
+    /// Sessions ended for what was said in clear text behind STARTTLS.
+    pub injections: Total,
     /// Octets of messages.
     pub octets: Total,
     /// Recipients that servers accepted.
@@ -59,6 +61,7 @@ impl Totals for MailTotals {
             &self.normalised,
             &self.early_talkers,
             &self.abuse,
+            &self.injections,
             &self.octets,
             &self.recipients,
         ];
@@ -130,6 +133,7 @@ impl MailTotals {
             Count::Normalised => self.normalised.add(1),
             Count::EarlyTalker => self.early_talkers.add(1),
             Count::Abuse => self.abuse.add(1),
+            Count::Injection => self.injections.add(1),
         }
     }
 

@@ -260,7 +260,7 @@ impl Wire<'_> {
             End::ClientTimeout => Ending::new(Cause::ClientTimeout, Phase::Data),
             End::ServerLeft => Ending::new(Cause::Server, Phase::Data),
             End::NoServer => Ending::new(Cause::Server, Phase::Connect),
-            End::Abuse => Ending::new(Cause::Proxy, Phase::Data),
+            End::Abuse | End::Injection => Ending::new(Cause::Proxy, Phase::Data),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{BareLf, Model, Proxy, SmtpLimits};
-use wire::smtp::{BareNewline, JournalBounds, Limits, Settings, Timeouts};
+use config::model::{BareLf, Front, Model, Proxy, SmtpLimits, TlsStart};
+use wire::smtp::{BareNewline, JournalBounds, Limits, Security, Settings, Timeouts};
 
 use crate::clock::Millis;
 use crate::host;
@@ -12,17 +12,23 @@ use crate::host;
 /// How long the end of a message waits for TCP where nothing is written.
 const ACK_WAIT: Duration = Duration::from_millis(5);
 
-/// For sessions of that frontend and its backend; `None`: they are not in `mode smtp`.
+/// For sessions of a bind whose TLS begins so, of that frontend and its backend; `None`: they are not in `mode smtp`.
 pub(crate) fn settings(
     model: &Model,
     front: &Proxy,
     back: Option<&Proxy>,
+    start: Option<TlsStart>,
 ) -> Option<Arc<Settings>> {
     let (front, back) = (front.front.as_ref()?, back?.back.as_ref()?);
     let (told, servers) = (front.smtp.as_ref()?, back.smtp.as_ref()?);
     let tuning = &model.global.smtp;
     let wait = tuning.ack_wait.unwrap_or(ACK_WAIT);
     Some(Arc::new(Settings {
+        security: match start {
+            None => Security::None,
+            Some(TlsStart::AtOnce) => Security::Implicit,
+            Some(TlsStart::OnRequest { required }) => Security::StartTls { required },
+        },
         bare_newline: match told.bare_lf {
             BareLf::Normalise => BareNewline::Normalise,
             BareLf::Reject => BareNewline::Refuse,
@@ -36,7 +42,7 @@ pub(crate) fn settings(
             total: tuning.journal_size,
             ..JournalBounds::default()
         },
-        timeouts: timeouts(front.timeout_client, back.timeout_server),
+        timeouts: timeouts(front, back.timeout_server),
         ..Settings::new(told.name.as_deref().unwrap_or_else(|| host::name()))
     }))
 }
@@ -57,13 +63,16 @@ fn limits(told: &SmtpLimits) -> Limits {
 }
 
 /// RFC 5321's patience, bounded by `timeout client` and `timeout server` where they are written.
-fn timeouts(client: Option<Duration>, server: Option<Duration>) -> Timeouts {
+fn timeouts(front: &Front, server: Option<Duration>) -> Timeouts {
+    let client = front.timeout_client;
+    let handshake = front.timeout_client_hs.or(client);
     let bound =
         |limit: Option<Duration>| limit.filter(|l| !l.is_zero()).map_or(Millis::MAX, millis);
-    let (client, server) = (bound(client), bound(server));
+    let (client, server, handshake) = (bound(client), bound(server), bound(handshake));
     let most = Timeouts::default();
     Timeouts {
         client: most.client.min(client),
+        handshake: most.handshake.min(handshake),
         block: most.block.min(client),
         command: most.command.min(server),
         data: most.data.min(server),
@@ -82,16 +91,20 @@ mod tests {
     #[test]
     fn what_is_written_bounds_what_the_standard_asks_for() {
         let ten = Some(Duration::from_secs(10));
-        let short = timeouts(ten, None);
+        let front = |client| Front {
+            timeout_client: client,
+            ..Front::default()
+        };
+        let short = timeouts(&front(ten), None);
         assert_eq!(
             (short.client, short.block, short.end),
             (10_000, 10_000, 600_000)
         );
-        let long = timeouts(None, Some(Duration::from_secs(3600)));
+        let long = timeouts(&front(None), Some(Duration::from_secs(3600)));
         assert_eq!(
             (long.command, long.data, long.end),
             (300_000, 120_000, 600_000)
         );
-        assert_eq!(timeouts(None, ten).end, 10_000);
+        assert_eq!(timeouts(&front(None), ten).end, 10_000);
     }
 }

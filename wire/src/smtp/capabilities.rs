@@ -108,8 +108,9 @@ impl Capabilities {
         self.extensions.contains(used & PROMISES) && (self.size == 0 || size <= self.size)
     }
 
-    /// The server's reply to EHLO as the client hears it: in the proxy's name, without what is not promised.
-    pub fn filter(self, reply: &Reply<'_>, name: &str) -> Vec<u8> {
+    /// The server's reply to EHLO as the client hears it: in the proxy's name, without what is not promised. STARTTLS is
+    /// the proxy's own.
+    pub fn filter(self, reply: &Reply<'_>, name: &str, starttls: bool) -> Vec<u8> {
         let mut lines: Vec<Vec<u8>> = vec![name.as_bytes().to_vec()];
         for line in reply.lines().skip(1) {
             match extension_of(line) {
@@ -125,6 +126,9 @@ impl Capabilities {
                 }
                 _ => {}
             }
+        }
+        if starttls {
+            lines.push(b"STARTTLS".to_vec());
         }
         let last = lines.len() - 1;
         let mut told = Vec::with_capacity(reply.bytes.len());

@@ -21,11 +21,17 @@ pub enum Verb {
     Rset,
     /// QUIT.
     Quit,
+    /// STARTTLS (RFC 3207).
+    StartTls,
+    /// AUTH (RFC 4954).
+    Auth,
+    /// NOOP.
+    Noop,
     /// Promises that the proxy cannot keep, or that would lend its own trust to the client: refused here.
     Refused,
     /// Another protocol's first word: a browser was made to talk to this port.
     Foreign,
-    /// NOOP, VRFY, EXPN, HELP, ETRN and whatever else: passed through.
+    /// VRFY, EXPN, HELP, ETRN and whatever else: passed through.
     Other,
 }
 
@@ -39,8 +45,9 @@ const VERBS: &[(&str, Verb)] = &[
     ("BDAT", Verb::Bdat),
     ("RSET", Verb::Rset),
     ("QUIT", Verb::Quit),
-    ("STARTTLS", Verb::Refused),
-    ("AUTH", Verb::Refused),
+    ("NOOP", Verb::Noop),
+    ("STARTTLS", Verb::StartTls),
+    ("AUTH", Verb::Auth),
     ("XCLIENT", Verb::Refused),
     ("XFORWARD", Verb::Refused),
     ("BURL", Verb::Refused),

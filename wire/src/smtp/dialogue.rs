@@ -12,6 +12,7 @@
 mod bodies;
 mod client;
 mod moving;
+mod secure;
 mod server;
 mod timing;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use super::capabilities::Capabilities;
 use super::data::Scanner;
-use super::settings::Settings;
+use super::settings::{Security, Settings};
 use super::shell::{Count, End, Lost, Millis, Parting, Phase, Quest, ServerId, Shell, State, Why};
 use super::words;
 use super::work::Work;
@@ -61,6 +62,8 @@ pub struct Dialogue {
     /// The server has said its last word: 221 or 421.
     server_has_left: bool,
     greeted: bool,
+    /// TLS with the client stands.
+    secured: bool,
     client_ended: bool,
     over: Option<End>,
 }
@@ -86,6 +89,8 @@ enum Intake {
     Command,
     /// The rest of a line that is too long.
     LongLine,
+    /// Not at all: TLS is about to begin.
+    Handshake,
     /// The body behind DATA.
     Data(Scanner),
     /// A chunk: how much of it is missing. It may be that nobody wants it.
@@ -99,7 +104,6 @@ impl Dialogue {
     /// A session whose server is being looked for: [`Self::quest`] says so.
     pub fn new(settings: Arc<Settings>, now: Millis) -> Self {
         Self {
-            settings,
             leg: Leg::Seeking,
             server: None,
             offer: Capabilities::default(),
@@ -119,8 +123,10 @@ impl Dialogue {
             idle_commands: 0,
             server_has_left: false,
             greeted: false,
+            secured: settings.security == Security::Implicit,
             client_ended: false,
             over: None,
+            settings,
         }
     }
 
@@ -278,6 +284,7 @@ impl Dialogue {
     pub fn reads_client(&self) -> bool {
         self.over.is_none()
             && !self.client_ended
+            && self.intake != Intake::Handshake
             && self.inbox.len() < MAX_INBOX + self.settings.limits.line
     }
 

@@ -10,6 +10,8 @@ const MINUTE: Millis = 60 * SECOND;
 pub struct Settings {
     /// The name in the banner and in the proxy's own replies (`smtp-name`).
     pub name: Box<str>,
+    /// TLS with the client.
+    pub security: Security,
     /// What to do about a CR or LF that stands alone.
     pub bare_newline: BareNewline,
     /// Whether a message is given to another server when its server died after the end of data: the sender would,
@@ -26,6 +28,20 @@ pub struct Settings {
     pub journal: JournalBounds,
     /// How long each phase may take.
     pub timeouts: Timeouts,
+}
+
+/// TLS with the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// None.
+    None,
+    /// From the first byte.
+    Implicit,
+    /// When the client asks for it.
+    StartTls {
+        /// Nothing is transferred before that.
+        required: bool,
+    },
 }
 
 /// What to do about a CR or LF that stands alone.
@@ -69,6 +85,8 @@ pub struct JournalBounds {
 pub struct Timeouts {
     /// The client's next command (4.5.3.2.7).
     pub client: Millis,
+    /// The client's handshake behind STARTTLS.
+    pub handshake: Millis,
     /// The client's next bytes of a body (4.5.3.2.5).
     pub block: Millis,
     /// The rest of a greeting, EHLO, MAIL, RCPT and all that has no time of its own (4.5.3.2.1 to .3).
@@ -84,6 +102,7 @@ impl Settings {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
+            security: Security::None,
             bare_newline: BareNewline::Normalise,
             replay_after_data: false,
             hold_back: Some(10),
@@ -121,6 +140,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             client: 5 * MINUTE,
+            handshake: 5 * MINUTE,
             block: 3 * MINUTE,
             command: 5 * MINUTE,
             data: 2 * MINUTE,

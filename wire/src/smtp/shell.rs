@@ -156,6 +156,8 @@ pub enum End {
     NoServer,
     /// The client has broken a limit or the protocol.
     Abuse,
+    /// Something was said in clear text behind STARTTLS.
+    Injection,
 }
 
 /// Where in the dialogue a reply stands.
@@ -213,4 +215,6 @@ pub enum Count {
     EarlyTalker,
     /// The client broke a limit or the protocol.
     Abuse,
+    /// Something was said in clear text behind a client's STARTTLS.
+    Injection,
 }

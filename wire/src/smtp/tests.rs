@@ -6,6 +6,7 @@ mod kill;
 mod matrix;
 mod plain;
 mod properties;
+mod secure;
 mod server;
 mod simulation;
 mod world;

@@ -24,6 +24,11 @@ pub(super) fn goodbye(name: &str) -> String {
     format!("221 2.0.0 {name} Bye\r\n")
 }
 
+/// Somebody speaks in clear text behind STARTTLS.
+pub(super) fn injected(name: &str) -> String {
+    format!("421 4.7.0 {name} Commands behind STARTTLS, closing connection\r\n")
+}
+
 /// What was accepted cannot be had from another server.
 pub(super) const TRY_AGAIN: &[u8] = b"451 4.3.0 Temporary server failure, please try again\r\n";
 /// The server died with the whole message in its hands.
@@ -35,5 +40,11 @@ pub(super) const BARE_BODY: &[u8] = b"550 5.5.2 Bare CR or bare LF in the messag
 pub(super) const BDAT_SYNTAX: &[u8] = b"501 5.5.4 Syntax: BDAT count [LAST]\r\n";
 pub(super) const NOT_OFFERED: &[u8] = b"503 5.5.1 CHUNKING was not offered\r\n";
 pub(super) const REFUSED: &[u8] = b"502 5.5.1 Command not implemented\r\n";
+pub(super) const TLS_READY: &[u8] = b"220 2.0.0 Ready to start TLS\r\n";
+pub(super) const TLS_FIRST: &[u8] = b"530 5.7.0 Must issue a STARTTLS command first\r\n";
+pub(super) const TLS_ALREADY: &[u8] = b"503 5.5.1 TLS is active already\r\n";
+pub(super) const HELLO_FIRST: &[u8] = b"503 5.5.1 Send EHLO first\r\n";
+pub(super) const IN_MAIL: &[u8] = b"503 5.5.1 Not within a mail transaction\r\n";
+pub(super) const NO_PARAMETERS: &[u8] = b"501 5.5.4 Syntax: STARTTLS\r\n";
 pub(super) const RECIPIENTS: &[u8] = b"452 4.5.3 Too many recipients\r\n";
 pub(super) const FOREIGN: &[u8] = b"421 4.7.0 This is SMTP\r\n";

@@ -156,7 +156,8 @@ impl Dialogue {
         };
         let offered = self
             .promised
-            .is_some_and(|promised| promised.extensions.contains(Extension::CHUNKING));
+            .is_some_and(|promised| promised.extensions.contains(Extension::CHUNKING))
+            && !self.needs_tls();
         if !offered {
             if !self.is_answered() {
                 return false;
@@ -246,7 +247,11 @@ impl Dialogue {
         self.intake = Intake::Command;
         match self.verdict().map(<[u8]>::to_vec) {
             None => {
-                self.say(words::NOT_OFFERED, Phase::Chunk, shell);
+                let refusal = match self.needs_tls() {
+                    true => words::TLS_FIRST,
+                    false => words::NOT_OFFERED,
+                };
+                self.say(refusal, Phase::Chunk, shell);
                 self.tidy(shell);
             }
             Some(verdict) if verdict.starts_with(b"421") => {

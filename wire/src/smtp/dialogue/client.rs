@@ -18,6 +18,7 @@ impl Dialogue {
             let used = match self.intake {
                 Intake::Command => self.take_command(rest, now, shell),
                 Intake::LongLine => self.take_long_line(rest, shell),
+                Intake::Handshake => 0,
                 Intake::Data(scanner) => self.take_data(scanner, rest, now, shell),
                 Intake::Chunk { left, unwanted } => {
                     self.take_chunk(left, unwanted, rest, now, shell)
@@ -44,7 +45,7 @@ impl Dialogue {
             return 0;
         };
         let line = &input[..=end];
-        if self.command(line, now, shell) {
+        if self.command(line, input.len() > line.len(), now, shell) {
             line.len()
         } else {
             0
@@ -75,8 +76,8 @@ impl Dialogue {
             .is_none_or(|work| work.tape.is_answered())
     }
 
-    /// A command. `false`: its turn has not come.
-    fn command(&mut self, line: &[u8], now: Millis, shell: &mut dyn Shell) -> bool {
+    /// A command; `more`: and something behind it. `false`: its turn has not come.
+    fn command(&mut self, line: &[u8], more: bool, now: Millis, shell: &mut dyn Shell) -> bool {
         let verb = Verb::of(line);
         let passes = matches!(
             verb,
@@ -101,7 +102,16 @@ impl Dialogue {
         if self.verdict().is_some() && !self.command_after_verdict(verb, line, now, shell) {
             return true;
         }
+        if let Some(refusal) = self.too_early(verb) {
+            if !self.is_answered() {
+                return false;
+            }
+            self.say(refusal, Phase::Other, shell);
+            return true;
+        }
         match verb {
+            Verb::StartTls => self.start_tls(line, more, now, shell),
+            Verb::Auth => self.say(words::REFUSED, Phase::Other, shell),
             Verb::Refused => self.say(words::REFUSED, Phase::Other, shell),
             Verb::Foreign => {
                 shell.count(Count::Abuse);

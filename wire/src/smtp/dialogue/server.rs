@@ -239,7 +239,7 @@ impl Dialogue {
         if !extended {
             self.offer = Capabilities::default();
             self.promised = Some(Capabilities::default());
-            let told = Capabilities::default().filter(reply, &self.settings.name);
+            let told = Capabilities::default().filter(reply, &self.settings.name, false);
             return shell.to_client(&told);
         }
         self.learn(reply, shell);
@@ -247,7 +247,8 @@ impl Dialogue {
             .common
             .map_or(self.offer, |common| common.common(self.offer));
         self.promised = Some(promised);
-        shell.to_client(&promised.filter(reply, &self.settings.name));
+        let starttls = self.offers_tls();
+        shell.to_client(&promised.filter(reply, &self.settings.name, starttls));
     }
 
     /// Nobody has asked the server anything.

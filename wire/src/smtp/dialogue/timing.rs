@@ -77,6 +77,7 @@ impl Dialogue {
         let time = match self.intake {
             Intake::Data(_) | Intake::Chunk { .. } => timeouts.block,
             Intake::Command | Intake::LongLine => timeouts.client,
+            Intake::Handshake => timeouts.handshake,
         };
         Some((self.client_since + time, Due::Client))
     }
@@ -85,6 +86,9 @@ impl Dialogue {
     fn client_late(&mut self, now: Millis, shell: &mut dyn Shell) {
         if self.has_server() && shell.server_is_stuck() {
             return self.lose(Why::Silent, now, shell);
+        }
+        if self.intake == Intake::Handshake {
+            return self.handshake_late(now, shell);
         }
         let reply = words::timeout(&self.settings.name);
         self.shut(&reply, End::ClientTimeout, now, shell);
