@@ -6,6 +6,7 @@ mod article;
 mod browser;
 mod checks;
 mod ctl;
+mod deep;
 mod demo;
 mod dist;
 mod dynamic;

@@ -11,6 +11,7 @@ use crate::diagnostic::{At, Spot};
 use crate::env::Change;
 use crate::keyword::Args;
 use crate::keyword::address::ServerTarget;
+use crate::keyword::deep::DeepDraft;
 use crate::keyword::userlist::UserListDraft;
 use crate::model::{
     Back, Balance, Bind, BindAddress, BindTls, Expression, Failback, Front, Global, Keepalive,
@@ -96,6 +97,8 @@ pub(crate) enum CheckOption {
     Tcp,
     /// What the check says first: `HELO localhost`.
     Smtp(String),
+    /// The domain in its EHLO.
+    Deep(String),
 }
 
 /// A directive that needs HTTP: told, in a proxy where it could be expected to work.
@@ -167,6 +170,7 @@ pub(crate) struct Settings {
     pub(crate) named_backends: Vec<At<String>>,
     pub(crate) acls: std::collections::BTreeMap<String, crate::acl::Tests>,
     pub(crate) check: CheckOption,
+    pub(crate) deep: DeepDraft,
     pub(crate) greeting: GreetingOption,
     pub(crate) smtp: SmtpDraft,
     pub(crate) rules: Vec<At<check::Rule>>,
@@ -208,6 +212,7 @@ impl Default for Settings {
             named_backends: Vec::new(),
             acls: std::collections::BTreeMap::new(),
             check: CheckOption::None,
+            deep: DeepDraft::default(),
             greeting: GreetingOption::Inferred,
             smtp: SmtpDraft::default(),
             rules: Vec::new(),
@@ -234,6 +239,10 @@ impl Settings {
             smtp: SmtpDraft {
                 written: Vec::new(),
                 ..self.smtp.clone()
+            },
+            deep: DeepDraft {
+                written: None,
+                ..self.deep.clone()
             },
             ..self.clone()
         }

@@ -7,6 +7,7 @@ pub(crate) mod address;
 pub(crate) mod args;
 pub(crate) mod bind;
 pub(crate) mod check;
+pub(crate) mod deep;
 pub(crate) mod global;
 pub(crate) mod http;
 pub(crate) mod log;

@@ -19,6 +19,7 @@ use crate::model::{
 };
 
 mod agent;
+mod deep;
 mod failover;
 mod http;
 mod smtp;
@@ -260,8 +261,10 @@ impl Context<'_> {
             GreetingOption::Prefix(prefix) => Some(prefix.clone()),
         };
         failover::tell_of_both_ways(draft, report);
+        let servers = self.servers(draft, report);
+        deep::tell(draft, &servers, report);
         Back {
-            servers: self.servers(draft, report),
+            servers,
             check: Arc::new(check),
             greeting,
             smtp: is_smtp(draft).then(|| settings.smtp.back.clone()),
@@ -479,6 +482,7 @@ fn script(draft: &ProxyDraft, report: &mut Report) -> Script {
     let settings = &draft.settings;
     match &settings.check {
         CheckOption::Smtp(hello) => Script::smtp(hello),
+        CheckOption::Deep(hello) => deep::script(draft, hello),
         CheckOption::Tcp => Script {
             kind: Kind::TcpCheck,
             rules: settings
@@ -486,6 +490,7 @@ fn script(draft: &ProxyDraft, report: &mut Report) -> Script {
                 .iter()
                 .map(|rule| rule.value.clone())
                 .collect(),
+            deep: None,
         },
         CheckOption::None => {
             if let Some(rule) = settings.rules.first().filter(|_| !settings.inherited_rules) {

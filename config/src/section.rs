@@ -11,7 +11,7 @@ use crate::env::Env;
 use crate::keyword::address::Resolver;
 use crate::keyword::{
     self, Args, BACKEND, DEFAULTS, FRONTEND, GLOBAL, Keyword, LISTEN, Modifier, Sections, check,
-    global, http, log, option, proxy, smtp, stick, suggest, unsupported,
+    deep, global, http, log, option, proxy, smtp, stick, suggest, unsupported,
     userlist::{self, UserListDraft},
 };
 use crate::lexer::{self, Word};
@@ -23,6 +23,7 @@ pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
     proxy::ROWS,
     option::ROWS,
     check::ROWS,
+    deep::ROWS,
     stick::ROWS,
     log::ROWS,
     http::ROWS,

@@ -84,6 +84,13 @@ enum Detail<'e> {
         backup: bool,
         why: &'static str,
     },
+    Degraded {
+        server: &'e str,
+        backup: bool,
+        degraded: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'static str>,
+    },
     Backend {
         to: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,6 +189,10 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
             (if *added { "added" } else { "deleted" }, detail)
         }
         Kind::Reserve { server, why } => ("reserve", reserve(server, *why)),
+        Kind::Degraded { server, flaw, .. } => {
+            let why = flaw.map(|flaw| flaw.name());
+            ("degraded", degraded(server, why))
+        }
         Kind::Backend { up, without } => {
             let detail = Detail::Backend {
                 to: if *up { "UP" } else { "DOWN" },
@@ -217,13 +228,7 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
             };
             ("starttls", detail)
         }
-        Kind::Trouble(trouble) => {
-            let (trouble, count) = match trouble {
-                Trouble::LogsDropped(lines) => ("logs-dropped", *lines),
-                Trouble::NotAccepted(times) => ("not-accepted", *times),
-            };
-            ("trouble", Detail::Trouble { trouble, count })
-        }
+        Kind::Trouble(trouble) => ("trouble", in_the_way(*trouble)),
     }
 }
 
@@ -324,6 +329,23 @@ fn reserve(server: &Named, why: Option<Spared>) -> Detail<'_> {
     }
 }
 
+fn degraded<'e>(server: &'e Named, why: Option<&'static str>) -> Detail<'e> {
+    Detail::Degraded {
+        server: &server.name,
+        backup: server.backup,
+        degraded: why.is_some(),
+        why,
+    }
+}
+
+fn in_the_way(trouble: Trouble) -> Detail<'static> {
+    let (trouble, count) = match trouble {
+        Trouble::LogsDropped(lines) => ("logs-dropped", lines),
+        Trouble::NotAccepted(times) => ("not-accepted", times),
+    };
+    Detail::Trouble { trouble, count }
+}
+
 fn names(servers: &[Named]) -> Vec<&str> {
     servers.iter().map(|server| &*server.name).collect()
 }
@@ -370,6 +392,7 @@ mod tests {
                 status: wire::check::Status::L7Sts,
                 code: Some(421),
                 info: "421 no\u{7}w".into(),
+                flaw: None,
             },
             duration_ms: Some(3),
         };

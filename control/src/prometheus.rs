@@ -6,7 +6,10 @@ mod query;
 mod smtp;
 mod write;
 
+use std::sync::Arc;
+
 use engine::histogram::Distribution;
+use engine::server::Step;
 
 use self::metrics::{Metric, Shape};
 pub use self::query::Query;
@@ -112,6 +115,11 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
                 Some(server.greetings.as_ref()?.distribution())
             },
         );
+    }
+    if query.wants(Scope::Server) {
+        steps(&mut out, &shown(Kind::Server), |row| {
+            backend(row)?.servers().at(row.place.1)?.steps()
+        });
     }
     if query.wants(Scope::StickTable) {
         tables(&mut out, desk);
@@ -304,6 +312,30 @@ fn histogram<'s>(
     if found.peek().is_some() && out.head(prefix, metric) {
         for (labels, distribution) in found {
             out.histogram(labels, &distribution);
+        }
+    }
+}
+
+/// The times of deep checks, where there are any.
+fn steps(
+    out: &mut Writer<'_>,
+    servers: &[&Subject<'_>],
+    found: impl Fn(&Row) -> Option<Arc<Vec<(Step, u64)>>>,
+) {
+    let found = |server: &&Subject<'_>| Some((server.labels.clone(), found(server.row)?));
+    let found: Vec<_> = servers.iter().filter_map(found).collect();
+    if found.is_empty() || !out.head("posthouse_server", &metrics::STEP) {
+        return;
+    }
+    for (labels, steps) in found {
+        for step in Step::ALL {
+            // A step that came more than once: all of it.
+            let own = steps.iter().filter(|(other, _)| *other == step);
+            let mut own = own.map(|(_, ms)| *ms).peekable();
+            if own.peek().is_some() {
+                let labels = format!("{labels},step=\"{}\"", step.name());
+                out.sample(&labels, Shown::Millis(own.sum()));
+            }
         }
     }
 }

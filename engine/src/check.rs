@@ -22,7 +22,8 @@ use crate::tls::Asked;
 use crate::topology::Proxy;
 
 pub(crate) mod agent;
-mod stream;
+mod deep;
+pub(crate) mod stream;
 
 use self::stream::Stream;
 
@@ -48,15 +49,20 @@ pub(crate) struct Subject {
 impl Subject {
     /// The server has answered EHLO with that. A check that goes elsewhere has heard somebody else.
     fn learn(&self, said: Option<Vec<u8>>) {
-        let (Some(proxy), Some(said)) = (&self.mail, said) else {
-            return;
-        };
-        let place = self.server.place_now();
-        let own = place.check_port.is_none() && place.check_addr.is_none();
-        if let (Some(back), Ok(Some(reply)), true) = (&proxy.back, Reply::first(&said), own)
+        let said = said.unwrap_or_default();
+        if let Ok(Some(reply)) = Reply::first(&said)
             && reply.code == 250
         {
-            back.learn_offer(self.at.1, Capabilities::of(&reply));
+            self.learn_offer(Capabilities::of(&reply));
+        }
+    }
+
+    fn learn_offer(&self, offer: Capabilities) {
+        let place = self.server.place_now();
+        let own = place.check_port.is_none() && place.check_addr.is_none();
+        let back = self.mail.as_ref().and_then(|proxy| proxy.back.as_ref());
+        if let Some(back) = back.filter(|_| own) {
+            back.learn_offer(self.at.1, offer);
         }
     }
 }
@@ -141,6 +147,9 @@ pub(crate) async fn run(
 
 /// One check, from connect to verdict.
 async fn once(subject: &Subject, begun: Instant) -> Outcome {
+    if let Some(deep) = &subject.script.deep {
+        return deep::once(subject, deep, begun).await;
+    }
     let mut run = Run::new(&subject.script, subject.bufsize);
     let mut stream: Option<Stream> = None;
     let mut deadline = begun + subject.limits.inter;
@@ -344,7 +353,7 @@ fn target<'s>(place: &'s Place, rule: Option<&Connect>) -> Target<'s> {
 }
 
 /// An error as HAProxy words it: `ECONNREFUSED returned by OS (Connection refused)`.
-fn words(error: &io::Error) -> String {
+pub(crate) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let name = error.raw_os_error().and_then(|code| {

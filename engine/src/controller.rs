@@ -392,7 +392,7 @@ impl Controller {
                 usable: health.is_usable(),
                 backup: server.conf.backup,
                 weight: health.effective_weight(now),
-                reserve: health.in_reserve(),
+                reserve: health.in_reserve() || health.is_avoided(),
                 last_resort: !health.in_maint(),
             });
             warmth.push(health.throttle(now).unwrap_or(100));

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use wire::check::Flaw;
 pub use wire::smtp::Refusal;
 
 use crate::clock::{Clock, Millis};
@@ -101,6 +102,15 @@ pub enum Kind {
         server: Named,
         /// What was wrong.
         refusal: Refusal,
+    },
+    /// A server that is UP is not well, or is well again: its deep check says so.
+    Degraded {
+        /// Which.
+        server: Named,
+        /// `None`: it is well again.
+        flaw: Option<Flaw>,
+        /// `degraded: ...`, as in `last_chk`.
+        why: String,
     },
     /// A backend has no usable server, or has one again.
     Backend {

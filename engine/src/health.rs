@@ -9,6 +9,7 @@
 
 mod admin;
 mod agent;
+mod flaws;
 pub mod lines;
 mod live;
 mod reserve;
@@ -22,6 +23,7 @@ use config::model::{Failback, OnError, Server};
 use wire::check::{Outcome, Status, Verdict};
 
 use self::agent::AgentState;
+use self::flaws::Flaws;
 use self::live::Live;
 pub use self::live::Sight;
 use self::reserve::Reserve;
@@ -199,6 +201,7 @@ pub struct Health {
     last: Option<Report>,
     live: Live,
     reserve: Reserve,
+    flaws: Flaws,
     fast_once: bool,
     changed: u64,
     down_since: Option<u64>,
@@ -276,6 +279,7 @@ impl Health {
             last: None,
             live: Live::default(),
             reserve: Reserve::default(),
+            flaws: Flaws::default(),
             fast_once: false,
             changed: now,
             down_since: disabled.then_some(now),
@@ -363,6 +367,9 @@ impl Health {
         }
         self.last = Some(report.clone());
         let mut changes = Vec::new();
+        if verdict == Verdict::Passed && self.flaws.found(report.outcome.flaw, self.conf.rise) {
+            changes.push(Change::Weight);
+        }
         if before != (self.check.status, self.health) {
             let detail = Detail {
                 report: report.clone(),

@@ -43,6 +43,7 @@ pub mod stick;
 pub mod tls;
 pub mod topology;
 mod turns;
+mod visit;
 mod wait;
 mod worker;
 

@@ -6,8 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use config::model::{self, ServerTls};
+use wire::visit::Visit;
+
+pub use wire::visit::Step;
 
 use crate::clock::Millis;
 use crate::counters::{Gauge, PerWorker, TimeAverage, totals};
@@ -48,6 +51,8 @@ pub struct Server {
     standing: AtomicU8,
     /// What it has answered EHLO with.
     pub offer: ServerOffer,
+    /// How long the steps of the last deep check took, in ms.
+    steps: ArcSwapOption<Vec<(Step, u64)>>,
 }
 
 totals! {
@@ -178,6 +183,7 @@ impl Server {
             pace: AtomicU32::new(0),
             standing: AtomicU8::new(Standing::In as u8),
             offer: ServerOffer::default(),
+            steps: ArcSwapOption::empty(),
         }
     }
 
@@ -209,6 +215,17 @@ impl Server {
     pub fn certificate(&self) -> Option<Seen> {
         let seen = |connector: &Option<Arc<Connector>>| connector.as_ref().and_then(|c| c.seen());
         seen(&self.tls).or_else(|| seen(&self.check_tls))
+    }
+
+    /// How long the steps of the last deep check took, in ms; none where there was none.
+    pub fn steps(&self) -> Option<Arc<Vec<(Step, u64)>>> {
+        self.steps.load_full()
+    }
+
+    /// A deep check has ended.
+    pub(crate) fn note_steps(&self, visit: &Visit) {
+        let steps = visit.marks().iter().map(|mark| (mark.step, mark.ms));
+        self.steps.store(Some(Arc::new(steps.collect())));
     }
 
     /// Its name.

@@ -25,6 +25,14 @@ impl<'l> Postfix<'l> {
     /// # Errors
     /// Postfix is not installed or does not start.
     pub fn start(lab: &'l Lab, host: Host) -> Result<Self> {
+        Self::start_with(lab, host, "", "")
+    }
+
+    /// The same with more lines in main.cf, which count when they say it again, and in master.cf.
+    ///
+    /// # Errors
+    /// Postfix is not installed or does not start.
+    pub fn start_with(lab: &'l Lab, host: Host, main: &str, master: &str) -> Result<Self> {
         need("postfix", "postfix")?;
         let directory = lab.directory().join(host.name());
         for part in ["etc", "queue", "data", "mail"] {
@@ -39,9 +47,12 @@ impl<'l> Postfix<'l> {
             .arg(directory.join("mail")))?;
         let id = |flag| run(Command::new("id").args([flag, "nobody"]));
         let (uid, gid) = (id("-u")?, id("-g")?);
-        let main = main_cf(&directory, host, uid.trim(), gid.trim(), lab.directory());
-        fs::write(directory.join("etc/main.cf"), main)?;
-        fs::write(directory.join("etc/master.cf"), MASTER_CF)?;
+        let own = main_cf(&directory, host, uid.trim(), gid.trim(), lab.directory());
+        fs::write(directory.join("etc/main.cf"), own + main)?;
+        fs::write(
+            directory.join("etc/master.cf"),
+            format!("{MASTER_CF}{master}"),
+        )?;
         // What runs before the log daemon does, and not as root, writes there itself: after a kill it has to warn.
         let log = directory.join("queue/maillog");
         fs::write(&log, "")?;

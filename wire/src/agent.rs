@@ -130,6 +130,7 @@ fn outcome(status: Status, info: String) -> Outcome {
         status,
         code: None,
         info,
+        flaw: None,
     }
 }
 

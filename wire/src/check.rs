@@ -3,12 +3,14 @@
 //! A [`Script`] is what the configuration declares, shared by every server of a backend. A
 //! [`Run`] walks it for one server: it says what to do next, and is told what happened.
 
+mod deep;
 mod run;
 mod smtp;
 mod texts;
 
 use std::net::IpAddr;
 
+pub use deep::{Deep, Flaw};
 pub use run::{Action, Event, Run};
 pub use texts::Verdict;
 
@@ -21,6 +23,8 @@ pub struct Script {
     pub kind: Kind,
     /// The declared rules, without comments of their own.
     pub rules: Vec<Rule>,
+    /// `option smtpchk-deep`: a visit in place of rules.
+    pub deep: Option<Deep>,
 }
 
 /// Which option a [`Script`] comes from.
@@ -33,6 +37,8 @@ pub enum Kind {
     TcpCheck,
     /// `option smtpchk`: the rules are built by [`Script::smtp`].
     Smtp,
+    /// `option smtpchk-deep`.
+    Deep,
 }
 
 /// One `tcp-check` line.
@@ -167,4 +173,6 @@ pub struct Outcome {
     pub code: Option<u16>,
     /// The text HAProxy shows as `info` and `last_chk`; empty where it has none.
     pub info: String,
+    /// It works, and is not well.
+    pub flaw: Option<Flaw>,
 }

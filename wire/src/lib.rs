@@ -8,4 +8,5 @@ pub mod check;
 pub mod proxy;
 pub mod smtp;
 pub mod syslog;
+pub mod visit;
 pub mod x509;

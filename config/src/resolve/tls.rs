@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wire::check::Rule;
 
 use crate::diagnostic::{Fault, Report, Shape, Spot};
-use crate::draft::{BindDraft, ProxyDraft, ServerDraft};
+use crate::draft::{BindDraft, CheckOption, ProxyDraft, ServerDraft};
 use crate::model::{Authorities, BindTls, ClientVerify, GlobalTls, ServerTls, Sni};
 
 /// A relative name, from where it is meant.
@@ -106,7 +106,9 @@ pub(super) fn server(
     let asked = rules
         .map(|rule| &rule.value)
         .any(|rule| matches!(rule, Rule::Connect(connect) if connect.ssl));
-    let checks = draft.server.check && (check_ssl || asked || draft.ssl);
+    let deep = matches!(proxy.settings.check, CheckOption::Deep(_));
+    let deep_tls = deep && proxy.settings.deep.asks_for_tls();
+    let checks = draft.server.check && (check_ssl || asked || deep_tls || draft.ssl);
     if !secret && !checks {
         return (None, None, false);
     }
@@ -133,6 +135,8 @@ pub(super) fn server(
     }
     let mut check = tls.clone();
     tls.starttls = draft.starttls.is_some();
+    // A session that is resumed shows no certificate.
+    check.no_reuse |= deep;
     if let Some(alpn) = &draft.check_alpn {
         check.rules.alpn.clone_from(alpn);
     }

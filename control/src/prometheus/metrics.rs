@@ -327,6 +327,7 @@ pub(super) const OWN_SERVER: &[Metric] = &[
     metric("greeting_average_seconds", Gauge, "ph_greeting_ms", Millis, "How long its greetings take lately."),
     metric("certificate_expiry_timestamp_seconds", Gauge, "ph_cert_expiry", Plain, "When the certificate expires that it showed last."),
     metric("reserve", Gauge, "ph_reserve", Plain, "Whether it is UP and left alone while others serve."),
+    metric("degraded", Gauge, "ph_degraded", Plain, "Whether it is UP and not well, as its deep check says."),
 ];
 
 /// `posthouse_certificate_expiry_timestamp_seconds`.
@@ -345,6 +346,15 @@ pub(super) const GREETING: Metric = metric(
     "-",
     Plain,
     "From when a session asked it until it greeted; of sessions it has got.",
+);
+
+/// `posthouse_server_check_step_seconds`.
+pub(super) const STEP: Metric = metric(
+    "check_step_seconds",
+    Gauge,
+    "-",
+    Plain,
+    "How long a step of its last deep check took.",
 );
 
 /// `posthouse_backend_failover_seconds`.

@@ -174,6 +174,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("ph_tls_failed", "MCP:u64", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.tls_failures)), |r| r.servers(|t| &t.tls_failures)),
     field("ph_cert_days", "MGP:s32", |_| EMPTY, |r| r.server.certificate().map_or(EMPTY, |seen| Value::Signed(days_left(seen.leaf.not_after))), |_| EMPTY),
     field("ph_cert_expiry", "MGP:s64", |_| EMPTY, |r| r.server.certificate().map_or(EMPTY, |seen| Value::Signed(seen.leaf.not_after)), |_| EMPTY),
+    field("ph_degraded", "SGP:u32", |_| EMPTY, |r| n(u32::from(r.health.flaw().is_some())), |_| EMPTY),
 ];
 
 const EMPTY: Value = Value::Empty;

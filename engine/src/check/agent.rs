@@ -85,6 +85,7 @@ async fn ask(subject: &Subject) -> Heard {
             status,
             code: None,
             info: error.map_or_else(String::new, words),
+            flaw: None,
         })
     };
     let Some(address) = address(&place) else {

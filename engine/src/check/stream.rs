@@ -12,13 +12,13 @@ use crate::tls::{Failure, Stream as Tls};
 
 /// A connection, and its ends where it is one of TCP.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     leg: Leg,
     ends: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Stream {
-    pub(super) async fn tcp(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Self> {
+    pub(crate) async fn tcp(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Self> {
         let socket = if to.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
@@ -35,11 +35,11 @@ impl Stream {
         Ok(Self { leg, ends })
     }
 
-    pub(super) async fn unix(path: &Path) -> io::Result<Self> {
+    pub(crate) async fn unix(path: &Path) -> io::Result<Self> {
         Self::local(UnixStream::connect(path).await?.into_std()?)
     }
 
-    pub(super) fn abstract_unix(name: &[u8]) -> io::Result<Self> {
+    pub(crate) fn abstract_unix(name: &[u8]) -> io::Result<Self> {
         let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
         let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
         stream.set_nonblocking(true)?;
@@ -54,25 +54,25 @@ impl Stream {
     }
 
     /// From here on TLS.
-    pub(super) async fn upgrade(&mut self, tls: Tls) -> Result<(), Failure> {
+    pub(crate) async fn upgrade(&mut self, tls: Tls) -> Result<(), Failure> {
         self.leg.upgrade(tls).await
     }
 
     /// Our end and the other, of a TCP connection.
-    pub(super) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+    pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
         self.ends
     }
 
-    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.leg.read(buffer).await
     }
 
-    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.leg.write_all(bytes).await
     }
 
     /// Says that no more will be sent.
-    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
         self.leg.shutdown().await
     }
 }

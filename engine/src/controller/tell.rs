@@ -10,6 +10,7 @@ use crate::clock::{Clock, Millis};
 use crate::event::{Kind, Named, Spared};
 use crate::health::lines::Standing;
 use crate::health::{Change, Health, ServerState};
+use wire::check::Flaw;
 
 /// What of a server's state is compared before and after.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,7 @@ pub(super) struct Before {
     state: ServerState,
     weight: u32,
     spared: bool,
+    flaw: Option<Flaw>,
 }
 
 impl Before {
@@ -25,6 +27,7 @@ impl Before {
             state: health.state(),
             weight: health.uweight(),
             spared: is_spared(health),
+            flaw: health.flaw(),
         }
     }
 }
@@ -83,6 +86,17 @@ impl Controller {
                 server: server(),
                 from: before.weight,
                 to: health.uweight(),
+            };
+            self.bus.publish(Some(at.0), kind);
+        }
+        let flaw = health.flaw();
+        // Who goes DOWN, or in maintenance, is not well either, and that is said by its state.
+        if flaw != before.flaw && (flaw.is_some() || health.state() == before.state) {
+            let report = health.last_report().filter(|_| flaw.is_some());
+            let kind = Kind::Degraded {
+                server: server(),
+                flaw,
+                why: report.map_or_else(String::new, |report| report.outcome.info.clone()),
             };
             self.bus.publish(Some(at.0), kind);
         }

@@ -107,6 +107,7 @@ fn news_of_checks_are_events_where_they_are_logged() {
         status: Status::L4Con,
         code: None,
         info: String::new(),
+        flaw: None,
     };
     for (options, events) in [("", 0), (" option log-health-checks\n", 1)] {
         let (bus, mut controller) = setup(options);

@@ -3,6 +3,7 @@
 use crate::health::lines;
 use crate::log::Level;
 use crate::topology::Proxy;
+use wire::check::Flaw;
 
 use super::{Kind, Named, ProcessState, ProxyState, Spared, Trouble};
 
@@ -65,6 +66,7 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
             );
             (Level::Alert, text)
         }
+        Kind::Degraded { server, flaw, why } => degraded(name, server, *flaw, why),
         Kind::Backend { up, without } => {
             let listen = proxy.is_some_and(|proxy| proxy.front.is_some());
             let section = if listen { "proxy" } else { "backend" };
@@ -142,6 +144,26 @@ fn reserve(proxy: &str, server: &Named, why: Option<Spared>) -> String {
             "{server} is kept in reserve (option failback); 'set server {name} state ready' lets it serve."
         ),
     }
+}
+
+/// That it is not well, why, and what that means for sessions.
+fn degraded(proxy: &str, server: &Named, flaw: Option<Flaw>, why: &str) -> (Level, String) {
+    let server = full(proxy, server);
+    let Some(flaw) = flaw else {
+        return (Level::Notice, format!("{server} is degraded no longer."));
+    };
+    let why = why.strip_prefix("degraded: ").unwrap_or(why);
+    let avoided = if flaw.hurts() {
+        ". It is left alone while others serve."
+    } else {
+        ". It goes on serving."
+    };
+    let text = format!(
+        "{server} is degraded ({}): {}{avoided}",
+        flaw.name(),
+        lines::escaped(why)
+    );
+    (Level::Warning, text)
 }
 
 fn failover(proxy: &str, from: &[Named], to: &[Named]) -> (Level, String) {

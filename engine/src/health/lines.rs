@@ -196,7 +196,7 @@ pub fn reason(report: &Report) -> String {
 }
 
 /// Bytes that could break the line or its quotes, as `<HH>`.
-fn escaped(info: &str) -> String {
+pub(crate) fn escaped(info: &str) -> String {
     let mut text = String::with_capacity(info.len());
     for byte in info.bytes() {
         match byte {

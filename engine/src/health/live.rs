@@ -175,6 +175,7 @@ fn analysis(info: String) -> Report {
             status: Status::Hana,
             code: None,
             info,
+            flaw: None,
         },
         duration_ms: None,
     }

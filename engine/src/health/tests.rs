@@ -57,6 +57,7 @@ fn outcome(status: Status, info: &str) -> Outcome {
         status,
         code: None,
         info: info.into(),
+        flaw: None,
     }
 }
 

@@ -24,6 +24,8 @@ thread_local! {
 pub(crate) enum Failure {
     /// The other side went away; `silent`: without a word.
     Closed { silent: bool },
+    /// Nothing is known of TLS with it: a server that was added at run time.
+    Unknown,
     /// It said what is not TLS, or what is not acceptable.
     Protocol(rustls::Error),
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use rustls::Error;
         match self {
+            Self::Unknown => f.write_str("no TLS in the server's line"),
             Self::Closed { .. } => f.write_str("Connection closed during SSL handshake"),
             Self::Protocol(error) => {
                 f.write_str("SSL handshake failure (")?;

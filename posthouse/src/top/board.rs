@@ -157,7 +157,7 @@ fn line(row: &Row<'_>) -> Option<Line> {
         kind,
         proxy: row.text("pxname").to_owned(),
         server: row.text("svname").to_owned(),
-        status: row.text("status").to_owned(),
+        status: status(row),
         backup: kind == Kind::Server && count("bck") > 0,
         since: row.number("lastchg"),
         sessions: count("scur"),
@@ -170,6 +170,15 @@ fn line(row: &Row<'_>) -> Option<Line> {
         moved: count("wredis"),
         check: check(row),
     })
+}
+
+/// `UP`, and whether it is well: HAProxy has no word for that.
+fn status(row: &Row<'_>) -> String {
+    let status = row.text("status");
+    match row.number("ph_degraded") {
+        Some(1) => format!("{status} degraded"),
+        _ => status.to_owned(),
+    }
 }
 
 fn check(row: &Row<'_>) -> String {
@@ -226,6 +235,18 @@ pub(super) mod tests {
         assert_eq!(board.lines[1].check, "L7OK 220 220 mail ready");
         assert_eq!(board.lines[1].failed, 2);
         assert!(board.take("HTTP/1.1 400 Bad\n", Duration::MAX).is_err());
+    }
+
+    #[test]
+    fn who_is_degraded_serves_and_is_in_doubt() {
+        let mut board = Board::default();
+        let answer = answer(0, "UP")
+            .replace("last_chk,\n", "last_chk,ph_degraded,\n")
+            .replace("220 mail ready,\n", "degraded: full,1,\n");
+        board.take(&answer, Duration::ZERO).unwrap();
+        assert_eq!(board.lines[1].status, "UP degraded");
+        assert_eq!(board.lines[1].mood(), Mood::Doubtful);
+        assert_eq!(board.serving("be"), "s1");
     }
 
     #[test]

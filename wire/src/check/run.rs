@@ -265,6 +265,7 @@ impl<'s> Run<'s> {
             status,
             code: self.code(),
             info,
+            flaw: None,
         }
     }
 
@@ -319,7 +320,12 @@ impl<'s> Run<'s> {
         } else {
             None
         };
-        Action::Finish(Outcome { status, code, info })
+        Action::Finish(Outcome {
+            status,
+            code,
+            info,
+            flaw: None,
+        })
     }
 
     fn commented(&self, mut text: String) -> String {

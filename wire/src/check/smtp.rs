@@ -5,7 +5,7 @@
 
 use regex::bytes::Regex;
 
-use super::{Connect, Expect, Kind, Pattern, Rule, Script, Send, Status};
+use super::{Connect, Deep, Expect, Kind, Pattern, Rule, Script, Send, Status};
 
 /// The beginning of a reply, once there are four bytes to judge.
 const BEGUN: &str = r"^[0-9]{3}[- \r\n]";
@@ -37,12 +37,22 @@ impl Script {
         Self {
             kind: Kind::Smtp,
             rules,
+            deep: None,
+        }
+    }
+
+    /// The script of `option smtpchk-deep`.
+    pub fn deep(deep: Deep) -> Self {
+        Self {
+            kind: Kind::Deep,
+            rules: Vec::new(),
+            deep: Some(deep),
         }
     }
 
     /// Whether a server that passes speaks first: its check waits for a `220` right after connect.
     pub fn expects_greeting(&self) -> bool {
-        if self.kind == Kind::Smtp {
+        if matches!(self.kind, Kind::Smtp | Kind::Deep) {
             return true;
         }
         let first = self
@@ -61,9 +71,11 @@ impl Script {
 
     /// Whether it connects and no more.
     pub fn is_bare(&self) -> bool {
-        self.rules
-            .iter()
-            .all(|rule| matches!(rule, Rule::Connect(_)))
+        self.deep.is_none()
+            && self
+                .rules
+                .iter()
+                .all(|rule| matches!(rule, Rule::Connect(_)))
     }
 
     /// Whether it has a dialogue that ends without QUIT.
@@ -72,7 +84,7 @@ impl Script {
             Rule::Send(send) => send.data.to_ascii_uppercase().starts_with(b"QUIT"),
             _ => false,
         };
-        !self.is_bare() && !self.rules.iter().any(quits)
+        self.deep.is_none() && !self.is_bare() && !self.rules.iter().any(quits)
     }
 
     /// Whether a `tcp-check connect` says neither `default` nor `send-proxy`: HAProxy sends no PROXY header then.

@@ -88,16 +88,21 @@ pub(in crate::http) const COLUMNS: &[Column] = &[
 /// What the check cell is made of.
 const CHECK: [&str; 4] = ["check_status", "check_code", "check_duration", "last_chk"];
 
+/// Whether it is UP and not well: a word behind its status.
+const DEGRADED: &str = "ph_degraded";
+
 /// What is told of an item beside its cells, on pages with `stats show-legends`.
 const LEGENDS: [&str; 2] = ["addr", "algo"];
 
-/// The places in `show stat` of what is needed: one for each column, then those of the check, the legends and the name.
+/// The places in `show stat` of what is needed: one for each column, then those of the check, whether it is degraded, the
+/// legends and the name.
 pub(super) fn picked() -> Vec<usize> {
     let names = COLUMNS.iter().map(|column| column.name);
     // The check's own place holds its status.
     let names = names.map(|name| if name == "check" { CHECK[0] } else { name });
     let names = names
         .chain(CHECK[1..].iter().copied())
+        .chain([DEGRADED])
         .chain(LEGENDS)
         .chain(["svname"]);
     names
@@ -156,6 +161,9 @@ pub(super) fn cells(row: &Row, wall: u64) -> Vec<Cell> {
         .map(|(column, value)| match (column.form, value) {
             (_, Value::Empty) => Cell::Empty,
             (Form::Check, value) => check(value, extra),
+            (Form::Text, Value::Text(text)) if column.name == "status" && degraded(extra) => {
+                Cell::Text(format!("{text} degraded"))
+            }
             (Form::Since, Value::Signed(ago)) => match u64::try_from(*ago) {
                 Ok(ago) => Cell::Since(wall.saturating_sub(ago)),
                 Err(_) => Cell::Empty,
@@ -168,6 +176,10 @@ pub(super) fn cells(row: &Row, wall: u64) -> Vec<Cell> {
             (_, Value::Text(text)) => Cell::Text(text.clone()),
         })
         .collect()
+}
+
+fn degraded(extra: &[Value]) -> bool {
+    extra.get(CHECK.len() - 1) == Some(&Value::Number(1))
 }
 
 /// Its name.
@@ -227,7 +239,7 @@ mod tests {
     #[test]
     fn every_column_is_one_of_show_stat() {
         let places = picked();
-        assert_eq!(places.len(), COLUMNS.len() + 6);
+        assert_eq!(places.len(), COLUMNS.len() + 7);
         for (column, place) in COLUMNS.iter().zip(&places) {
             let name = if column.name == "check" {
                 "check_status"

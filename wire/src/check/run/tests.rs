@@ -76,6 +76,7 @@ fn tcp(rules: Vec<Rule>) -> Script {
     Script {
         kind: Kind::TcpCheck,
         rules,
+        deep: None,
     }
 }
 
@@ -327,6 +328,7 @@ fn smtp_dialogues() {
             status,
             code,
             info: info.into(),
+            flaw: None,
         };
         assert_eq!(outcome, expected, "{server:?}");
     }
