@@ -175,8 +175,8 @@ impl<T> Keyword<T> {
 
     /// How many of `words` the name takes, if it is this keyword.
     fn matches(&self, words: &[Word]) -> Option<usize> {
-        // Every row is asked for every line: most say no by their first letter.
-        if words.first()?.text.as_bytes().first() != self.name.as_bytes().first() {
+        // Every row is asked for every line: most say no by their first two letters; none has only one.
+        if words.first()?.text.as_bytes().get(..2) != self.name.as_bytes().get(..2) {
             return None;
         }
         let mut left = self.name;
