@@ -2,6 +2,7 @@
 
 mod abuse;
 mod agent;
+mod alerts;
 mod article;
 mod browser;
 mod checks;

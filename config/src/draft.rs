@@ -11,7 +11,9 @@ use crate::diagnostic::{At, Spot};
 use crate::env::Change;
 use crate::keyword::Args;
 use crate::keyword::address::ServerTarget;
+use crate::keyword::alerts::AlertsDraft;
 use crate::keyword::deep::DeepDraft;
+use crate::keyword::mailers::{EmailDraft, MailersDraft};
 use crate::keyword::userlist::UserListDraft;
 use crate::model::{
     Back, Balance, Bind, BindAddress, BindTls, Expression, Failback, Front, Global, Keepalive,
@@ -25,6 +27,8 @@ pub(crate) struct Draft {
     pub(crate) global: GlobalDraft,
     pub(crate) proxies: Vec<ProxyDraft>,
     pub(crate) userlists: Vec<UserListDraft>,
+    pub(crate) alerts: Vec<AlertsDraft>,
+    pub(crate) mailers: Vec<MailersDraft>,
 }
 
 /// The `global` section. Its values stand for themselves, so the model's own type holds them.
@@ -169,6 +173,7 @@ pub(crate) struct Settings {
     pub(crate) named_lists: Vec<At<String>>,
     pub(crate) named_backends: Vec<At<String>>,
     pub(crate) acls: std::collections::BTreeMap<String, crate::acl::Tests>,
+    pub(crate) email: EmailDraft,
     pub(crate) check: CheckOption,
     pub(crate) deep: DeepDraft,
     pub(crate) greeting: GreetingOption,
@@ -211,6 +216,7 @@ impl Default for Settings {
             named_lists: Vec::new(),
             named_backends: Vec::new(),
             acls: std::collections::BTreeMap::new(),
+            email: EmailDraft::default(),
             check: CheckOption::None,
             deep: DeepDraft::default(),
             greeting: GreetingOption::Inferred,

@@ -4,6 +4,7 @@
 //! value and records it. Suggestions and the reference page in `docs` come from the same rows.
 
 pub(crate) mod address;
+pub(crate) mod alerts;
 pub(crate) mod args;
 pub(crate) mod bind;
 pub(crate) mod check;
@@ -11,6 +12,7 @@ pub(crate) mod deep;
 pub(crate) mod global;
 pub(crate) mod http;
 pub(crate) mod log;
+pub(crate) mod mailers;
 pub(crate) mod option;
 pub(crate) mod page;
 pub(crate) mod proxy;
@@ -43,6 +45,10 @@ pub(crate) const SERVER: Sections = Sections(64);
 pub(crate) const DEFAULT_SERVER: Sections = Sections(128);
 /// Lines of a `userlist`.
 pub(crate) const USERLIST: Sections = Sections(256);
+/// Lines of an `alerts` section.
+pub(crate) const ALERTS: Sections = Sections(512);
+/// Lines of a `mailers` section.
+pub(crate) const MAILERS: Sections = Sections(1024);
 
 /// Everywhere in proxies.
 pub(crate) const ALL: Sections = DEFAULTS.and(FRONTEND).and(LISTEN).and(BACKEND);

@@ -17,6 +17,7 @@ mod load;
 pub mod model;
 mod reference;
 mod resolve;
+mod secret;
 mod section;
 pub mod units;
 

@@ -3,6 +3,7 @@
 //! Every value is resolved here: defaults are applied, names point at things that exist, times are
 //! [`Duration`]s (`None` is "not set", which HAProxy reads as infinite), sizes are counts.
 
+mod alerts;
 mod bind;
 mod log;
 mod pages;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use alerts::{Alerts, EmailAlert, Host, Login, Mailer, Mailers, Secrecy, Secret, Url, Webhook};
 pub use bind::{Bind, BindAddress, UnixPermissions, V6};
 pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
 pub use pages::{PageAction, PageRule, Pages, RedirectTo, StatsPage};
@@ -51,6 +53,10 @@ pub struct Model {
     pub global: Global,
     /// `userlist` sections.
     pub userlists: Vec<UserList>,
+    /// `alerts` sections.
+    pub alerts: Vec<Alerts>,
+    /// `mailers` sections.
+    pub mailers: Vec<Mailers>,
     /// Frontends, backends and listens in the order they are written.
     pub proxies: Vec<Proxy>,
 }
@@ -215,6 +221,8 @@ pub struct Proxy {
     pub back: Option<Back>,
     /// `no lint`: advice that is not wanted, by code.
     pub no_lint: Vec<&'static str>,
+    /// `email-alert`.
+    pub email: Option<EmailAlert>,
     /// `stick-table` of this section.
     pub stick_table: Option<StickTable>,
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::keyword::{
     BACKEND, BIND, DEFAULT_SERVER, DEFAULTS, FRONTEND, Keyword, LISTEN, SERVER, Sections, Status,
-    bind, global, server, userlist,
+    alerts, bind, global, mailers, server, userlist,
 };
 use crate::section::PROXY_TABLES;
 
@@ -47,6 +47,10 @@ pub fn reference() -> String {
         SERVER_PLACES,
     );
     table(&mut page, "userlist", userlist::ROWS.iter(), &[]);
+    table(&mut page, "alerts", alerts::ROWS.iter(), &[]);
+    table(&mut page, "alert webhook", alerts::OPTIONS.iter(), &[]);
+    table(&mut page, "mailers", mailers::ROWS.iter(), &[]);
+    table(&mut page, "mailer", mailers::OPTIONS.iter(), &[]);
     page
 }
 
@@ -148,6 +152,10 @@ mod tests {
         );
         walk(&bind::ROWS.iter().collect::<Vec<_>>());
         walk(&server::ROWS.iter().collect::<Vec<_>>());
+        walk(&alerts::ROWS.iter().collect::<Vec<_>>());
+        walk(&alerts::OPTIONS.iter().collect::<Vec<_>>());
+        walk(&mailers::ROWS.iter().collect::<Vec<_>>());
+        walk(&mailers::OPTIONS.iter().collect::<Vec<_>>());
     }
 
     /// What the article and its readers write must be there, and work.

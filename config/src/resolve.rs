@@ -14,11 +14,12 @@ use crate::draft::{
 use crate::keyword::address::{Resolver, ServerTarget};
 use crate::keyword::stick::{self, SERVER_TYPES};
 use crate::model::{
-    Back, Bind, Front, Global, Keepalive, Model, Proxy, Server, SmtpBack, StickRule, StickTable,
-    StoreType,
+    Back, Bind, Front, Global, Keepalive, Mailers, Model, Proxy, Server, SmtpBack, StickRule,
+    StickTable, StoreType,
 };
 
 mod agent;
+mod alerts;
 mod deep;
 mod failover;
 mod http;
@@ -40,11 +41,14 @@ pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report)
     let mut tables = tables(&draft.proxies);
     let userlists = users::lists(draft.userlists, report);
     users::check_names(&draft.proxies, &userlists, report);
+    let alerts = alerts::alerts(draft.alerts, &global.tls, resolver, report);
+    let mailers = alerts::mailers(draft.mailers, &global.tls, resolver, report);
     let context = Context {
         global: &global,
         names: &names,
         kinds: &kinds(&draft.proxies),
         drafts: &draft.proxies,
+        mailers: &mailers,
         resolver,
     };
     let mut proxies: Vec<_> = draft
@@ -54,12 +58,15 @@ pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report)
         .map(|(proxy, id)| context.proxy(proxy, *id, &mut tables, report))
         .collect();
     modes(&draft.proxies, &proxies, report);
+    alerts::warn_of_circles(&draft.proxies, &proxies, &mailers, report);
     for (proxy, table) in proxies.iter_mut().zip(tables) {
         proxy.stick_table = table;
     }
     Model {
         global,
         userlists,
+        alerts,
+        mailers,
         proxies,
     }
 }
@@ -71,6 +78,7 @@ struct Context<'c> {
     /// Whether the proxy of that index has servers.
     kinds: &'c [bool],
     drafts: &'c [ProxyDraft],
+    mailers: &'c [Mailers],
     resolver: Resolver<'c>,
 }
 
@@ -165,6 +173,7 @@ impl Context<'_> {
             pages,
             back,
             no_lint: settings.no_lint.clone(),
+            email: alerts::email(draft, self.mailers, report),
             stick_table: None,
         }
     }

@@ -1,6 +1,7 @@
 //! From words to drafts: sections, conditions, and the row of each keyword.
 
 mod blocks;
+mod small;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +12,13 @@ use crate::env::Env;
 use crate::keyword::address::Resolver;
 use crate::keyword::{
     self, Args, BACKEND, DEFAULTS, FRONTEND, GLOBAL, Keyword, LISTEN, Modifier, Sections, check,
-    deep, global, http, log, option, proxy, smtp, stick, suggest, unsupported,
-    userlist::{self, UserListDraft},
+    deep, global, http, log, mailers, option, proxy, smtp, stick, suggest, unsupported,
 };
 use crate::lexer::{self, Word};
 use crate::model::{Location, ProxyKind};
+use crate::secret;
 use blocks::Blocks;
+use small::SMALL;
 
 /// Every table of proxies.
 pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
@@ -28,12 +30,13 @@ pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
     log::ROWS,
     http::ROWS,
     smtp::ROWS,
+    mailers::EMAIL,
     unsupported::ROWS,
 ];
 
 /// Names of sections.
 const SECTIONS: &[&str] = &[
-    "global", "defaults", "frontend", "backend", "listen", "userlist",
+    "global", "defaults", "frontend", "backend", "listen", "userlist", "alerts", "mailers",
 ];
 
 /// Where the reader is.
@@ -46,8 +49,12 @@ enum Place {
     Defaults(usize),
     /// Index into the draft's proxies.
     Proxy(usize),
-    /// Index into the draft's userlists.
-    UserList(usize),
+    /// In the draft's last userlist.
+    UserList,
+    /// In its last `alerts`.
+    Alerts,
+    /// In its last `mailers`.
+    Mailers,
     /// In a section that was refused: nothing in it is judged.
     Skipped,
 }
@@ -94,7 +101,7 @@ impl<'a> Reader<'a> {
             };
             let line = Arc::new(Line {
                 at,
-                text: lexer::shown(text).into(),
+                text: secret::hide(lexer::shown(text)).into(),
             });
             self.line(text, &line);
             if !whole && !text.is_empty() {
@@ -200,7 +207,7 @@ impl<'a> Reader<'a> {
             .help("a file begins with a section: global, defaults, frontend, backend or listen")),
             Place::Global => self.global(words, line),
             Place::Defaults(_) | Place::Proxy(_) => self.proxy(words, line),
-            Place::UserList(index) => self.userlist(index, words, line),
+            Place::UserList | Place::Alerts | Place::Mailers => self.small(words, line),
         }
     }
 
@@ -226,7 +233,7 @@ impl<'a> Reader<'a> {
         let mut rest = words.iter().skip(1 + usize::from(name.is_some()));
         let from = match rest.next() {
             None => None,
-            Some(word) if word.text == "from" && !["global", "userlist"].contains(&kind) => {
+            Some(word) if word.text == "from" && kind != "global" && !SMALL.contains(&kind) => {
                 let from = rest.next().ok_or_else(|| {
                     Fault::new("missing-argument", "missing name after 'from'.").on(&word.span)
                 })?;
@@ -257,17 +264,17 @@ impl<'a> Reader<'a> {
             );
             return Err(Fault::new("missing-argument", text));
         };
-        if kind == "userlist" {
-            return self.begin_userlist(word);
+        let spot = Spot {
+            line: Arc::clone(line),
+            span: word.span.clone(),
+        };
+        if SMALL.contains(&kind) {
+            return self.begin_small(kind, word, spot);
         }
         let kind = match kind {
             "frontend" => ProxyKind::Frontend,
             "backend" => ProxyKind::Backend,
             _ => ProxyKind::Listen,
-        };
-        let spot = Spot {
-            line: Arc::clone(line),
-            span: word.span.clone(),
         };
         let name: Arc<str> = word.text.as_str().into();
         self.refuse_second(&name, word)?;
@@ -359,33 +366,6 @@ impl<'a> Reader<'a> {
         done.map_err(|fault| fault.or_on(&spot))
     }
 
-    /// `userlist <name>`.
-    fn begin_userlist(&mut self, name: &Word) -> Result<(), Fault> {
-        let mut lists = self.draft.userlists.iter();
-        if lists.any(|draft| draft.list.name == name.text) {
-            let text = format!("userlist '{}' is already there.", name.text);
-            return Err(Fault::new("duplicate-userlist", text).on(&name.span));
-        }
-        let mut draft = UserListDraft::default();
-        draft.list.name.clone_from(&name.text);
-        self.draft.userlists.push(draft);
-        self.place = Place::UserList(self.draft.userlists.len() - 1);
-        Ok(())
-    }
-
-    fn userlist(&mut self, index: usize, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
-        let Some((row, count)) = keyword::find(&[userlist::ROWS], words) else {
-            let name = words.first().map_or("", |word| word.text.as_str());
-            let hint = suggest::hint(name, userlist::ROWS.iter().map(|row| row.name));
-            let text = format!("unknown keyword '{name}' in 'userlist' section{hint}");
-            return Err(Fault::new("unknown-keyword", text));
-        };
-        let mut args = Args::new(words, count, line, self.resolver);
-        args.section = "userlist";
-        let done = keyword::follow(row, &mut args, &mut self.draft.userlists[index]);
-        done.map_err(|fault| fault.or_on(&args.spot()))
-    }
-
     fn proxy(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
         let (own, kind, name) = match self.place {
             Place::Defaults(_) => (DEFAULTS, "defaults", String::new()),
@@ -398,7 +378,7 @@ impl<'a> Reader<'a> {
                 };
                 (section, kind, proxy.name.value.to_string())
             }
-            Place::Nowhere | Place::Global | Place::UserList(_) | Place::Skipped => return Ok(()),
+            _ => return Ok(()),
         };
         let (modifier, words) = modifier(words);
         let Some((row, count)) = keyword::find(PROXY_TABLES, words) else {
@@ -411,7 +391,7 @@ impl<'a> Reader<'a> {
         let settings = match self.place {
             Place::Defaults(index) => &mut self.defaults[index].1,
             Place::Proxy(index) => &mut self.draft.proxies[index].settings,
-            Place::Nowhere | Place::Global | Place::UserList(_) | Place::Skipped => return Ok(()),
+            _ => return Ok(()),
         };
         let mut args = Args::new(words, count, line, self.resolver);
         (args.modifier, args.section, args.proxy) = (modifier, kind, &name);

@@ -19,6 +19,27 @@ fn advice_is_given() {
     assert_eq!(walk("lint"), 5);
 }
 
+/// What is shipped as an example is taken without a word.
+#[test]
+fn examples_are_taken() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let variable = |_: &str| Some("secret".to_owned());
+    let resolver = |_: &str| Some([192, 0, 2, 1].into());
+    let mut taken = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let source = Source {
+            name: path.display().to_string(),
+            text: std::fs::read(&path).unwrap(),
+        };
+        let loaded = load_sources(&[source], &variable, &resolver);
+        let said: Vec<_> = loaded.diagnostics.iter().map(|d| d.render()).collect();
+        assert!(loaded.model.is_some() && said.is_empty(), "{said:#?}");
+        taken += 1;
+    }
+    assert!(taken >= 4);
+}
+
 /// Compares each file of a directory with what should be said of it; returns how many there are.
 fn walk(name: &str) -> usize {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))

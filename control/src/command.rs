@@ -5,6 +5,7 @@
 
 mod address;
 mod agent;
+mod alerts;
 mod caller;
 mod events;
 mod frontend;
@@ -143,6 +144,7 @@ const COMMANDS: &[Command] = &[
     command(&["set", "timeout"], User, "cli <delay>", "change the CLI's idle timeout, in seconds", Now(caller::set_timeout)),
     command(&["set", "weight"], Admin, "<bk>/<srv> <weight>", "change a server's weight", Now(server::set_weight)),
     command(&["show", "activity"], Operator, "", "show per-thread activity stats", Now(machine::activity)),
+    command(&["show", "alerts"], Operator, "", "list who is told of incidents, how that goes, and what is open", Now(alerts::show)),
     command(&["show", "backend"], User, "", "list backends in the current running config", Now(show::backend)),
     command(&["show", "cli", "level"], User, "", "display the level of the current CLI session", Now(caller::level)).says(INFO),
     command(&["show", "cli", "sockets"], User, "", "dump list of cli sockets", Now(show::cli_sockets)),

@@ -107,6 +107,8 @@ enum Detail<'e> {
     Trouble {
         trouble: &'static str,
         count: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<&'e str>,
     },
 }
 
@@ -228,7 +230,7 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
             };
             ("starttls", detail)
         }
-        Kind::Trouble(trouble) => ("trouble", in_the_way(*trouble)),
+        Kind::Trouble(trouble) => ("trouble", in_the_way(trouble)),
     }
 }
 
@@ -338,12 +340,14 @@ fn degraded<'e>(server: &'e Named, why: Option<&'static str>) -> Detail<'e> {
     }
 }
 
-fn in_the_way(trouble: Trouble) -> Detail<'static> {
-    let (trouble, count) = match trouble {
-        Trouble::LogsDropped(lines) => ("logs-dropped", lines),
-        Trouble::NotAccepted(times) => ("not-accepted", times),
+fn in_the_way(trouble: &Trouble) -> Detail<'_> {
+    let (trouble, count, to) = match trouble {
+        Trouble::LogsDropped(lines) => ("logs-dropped", *lines, None),
+        Trouble::NotAccepted(times) => ("not-accepted", *times, None),
+        Trouble::AlertsFail { to, waiting, .. } => ("alerts-fail", *waiting, Some(&**to)),
+        Trouble::AlertsPass { to, lost } => ("alerts-pass", *lost, Some(&**to)),
     };
-    Detail::Trouble { trouble, count }
+    Detail::Trouble { trouble, count, to }
 }
 
 fn names(servers: &[Named]) -> Vec<&str> {

@@ -7,6 +7,7 @@
 //! Everything runs on the control thread, so it answers while the workers are busy, and never waits
 //! for a client: a slow one has only its own task.
 
+mod alert;
 pub mod answer;
 mod command;
 mod describe;

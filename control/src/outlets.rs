@@ -1,4 +1,4 @@
-//! What carries events out of the process: so far the event log.
+//! What carries events out of the process: the event log, and alerts.
 //!
 //! [`Outlets::prepare`] does what needs rights and files, [`Outlets::start`] runs them on the control thread, and
 //! [`Running::finish`] gives them a moment at the end.
@@ -9,6 +9,7 @@ use std::rc::Rc;
 use config::model::Model;
 use engine::Plane;
 
+use crate::alert::Alerts;
 use crate::event_log::{EventLog, Writing};
 
 /// Ready to run.
@@ -39,6 +40,7 @@ impl Outlets {
         let event_log = self.event_log.map(|log| log.start(plane));
         Ok(Rc::new(Running {
             event_log: event_log.transpose()?,
+            alerts: Alerts::start(plane),
         }))
     }
 }
@@ -47,6 +49,7 @@ impl Outlets {
 #[derive(Debug)]
 pub struct Running {
     event_log: Option<Writing>,
+    pub(crate) alerts: Alerts,
 }
 
 impl Running {
@@ -56,9 +59,10 @@ impl Running {
     }
 
     /// The process ends: what has happened gets a moment to leave.
-    pub async fn finish(&self) {
+    pub async fn finish(&self, plane: &Plane) {
         // What was published just now is still to be read.
         tokio::task::yield_now().await;
+        self.alerts.finish(plane).await;
         if let Some(log) = &self.event_log {
             log.flush();
         }

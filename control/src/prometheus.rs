@@ -1,6 +1,7 @@
 //! Metrics for Prometheus, as HAProxy's exporter has them: names, types, labels and filters (haproxy-compat 5).
 //! Made of the rows of `show stat` and `show info`, so that a number has one source; histograms have no column.
 
+mod alerts;
 mod metrics;
 mod query;
 mod smtp;
@@ -66,6 +67,7 @@ pub(crate) fn text(desk: &Desk, query: &Query) -> String {
     if query.wants(Scope::Global) {
         process(&mut out, desk);
         certificates(&mut out, desk);
+        alerts::receivers(&mut out, &desk.outlets);
         smtp::process(&mut out, desk.plane.topology(), desk.plane.process());
     }
     let all = Selection {

@@ -16,6 +16,7 @@ use wire::check::{Action, Connect, Event, Outcome, Run, Script, Verdict};
 use wire::proxy::{self, Addresses};
 use wire::smtp::{Capabilities, Reply};
 
+use crate::call::Call;
 use crate::controller::Controller;
 use crate::server::{Place, Server};
 use crate::tls::Asked;
@@ -23,9 +24,6 @@ use crate::topology::Proxy;
 
 pub(crate) mod agent;
 mod deep;
-pub(crate) mod stream;
-
-use self::stream::Stream;
 
 /// How long a server whose pace is not known may take to greet a check, where no `timeout check` is written: a
 /// greet pause takes 5 or 6 s.
@@ -151,7 +149,7 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
         return deep::once(subject, deep, begun).await;
     }
     let mut run = Run::new(&subject.script, subject.bufsize);
-    let mut stream: Option<Stream> = None;
+    let mut stream: Option<Call> = None;
     let mut deadline = begun + subject.limits.inter;
     let mut buffer = vec![0; 4096];
     // What the server has said since EHLO.
@@ -222,7 +220,7 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
 
 /// Leaves as a mail client would: QUIT where the dialogue allows it, then reads to the end, so that
 /// closing is a FIN and not a reset. The verdict stands already; nobody waits for this.
-async fn part(mut stream: Stream, farewell: Option<&'static [u8]>) {
+async fn part(mut stream: Call, farewell: Option<&'static [u8]>) {
     let leave = async {
         if let Some(farewell) = farewell {
             stream.write_all(farewell).await?;
@@ -241,7 +239,7 @@ async fn part(mut stream: Stream, farewell: Option<&'static [u8]>) {
 async fn secure(
     subject: &Subject,
     rule: Option<&Connect>,
-    stream: &mut Stream,
+    stream: &mut Call,
     deadline: Instant,
 ) -> Event<'static> {
     let place = subject.server.place();
@@ -269,13 +267,13 @@ async fn secure(
 
 /// Connects where the rule, the server's `addr`/`port` or its address says, and sends a PROXY header where
 /// one is expected.
-async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Stream> {
+async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Call> {
     let server = &subject.server.conf;
     let place = subject.server.place();
     let mut stream = match target(&place, rule) {
-        Target::Ip(address) => Stream::tcp(address, server.source).await?,
-        Target::Unix(path) => Stream::unix(path).await?,
-        Target::Abstract(name) => Stream::abstract_unix(name)?,
+        Target::Ip(address) => Call::tcp(address, server.source).await?,
+        Target::Unix(path) => Call::unix(path).await?,
+        Target::Abstract(name) => Call::abstract_unix(name)?,
     };
     if let Some(version) = header_version(server, &place, rule) {
         let mut header = Vec::new();
@@ -386,7 +384,7 @@ const NAMES: &[(rustix::io::Errno, &str)] = &[
     (rustix::io::Errno::NFILE, "ENFILE"),
 ];
 
-impl Stream {
+impl Call {
     /// The connection's own addresses, as a check's PROXY v1 header tells them.
     fn addresses(&self) -> Option<Addresses> {
         let (source, destination) = self.ends()?;

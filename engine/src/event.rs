@@ -182,12 +182,28 @@ pub enum ProcessState {
 }
 
 /// What hinders the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// So many log lines were dropped, because the log could not keep up.
     LogsDropped(u64),
     /// So many connections could not be accepted: no descriptors, or no memory.
     NotAccepted(u64),
+    /// Alerts do not get through.
+    AlertsFail {
+        /// To whom: `webhook ops/1`, `mailers relay`.
+        to: Arc<str>,
+        /// Why.
+        why: String,
+        /// How many wait.
+        waiting: u64,
+    },
+    /// They do again.
+    AlertsPass {
+        /// To whom.
+        to: Arc<str>,
+        /// How many were given up meanwhile.
+        lost: u64,
+    },
 }
 
 impl Kind {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// As the system has it.
-pub(crate) fn name() -> &'static str {
+pub fn name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         rustix::system::uname()

@@ -6,6 +6,7 @@
 mod assign;
 pub mod backend;
 pub mod balance;
+mod call;
 mod check;
 pub mod clock;
 mod connect;
@@ -47,7 +48,9 @@ mod visit;
 mod wait;
 mod worker;
 
+pub use call::Call;
 pub use controller::Controller;
+pub use host::name as host_name;
 pub use listener::open::{
     BindError, group_id, pages as listen_pages, stats as listen_stats, user_id,
 };

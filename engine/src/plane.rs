@@ -17,7 +17,7 @@ use crate::backend::Backend;
 use crate::check::{self, Subject, agent};
 use crate::clock::{Clock, Millis};
 use crate::controller::{At, Controller, Evidence, Refused};
-use crate::event::{Bus, Kind, ProcessState, ProxyState, Troubles};
+use crate::event::{Bus, Kind, ProcessState, ProxyState, Trouble, Troubles};
 use crate::frontend::Frontend;
 use crate::listener::Listener;
 use crate::listener::open::{self, BindError};
@@ -285,6 +285,11 @@ impl Plane {
     /// Tells that the process ends; [`Self::quit`] does it.
     pub fn tell_end(&self) {
         self.tell_process(ProcessState::Ended);
+    }
+
+    /// Tells what hinders the process.
+    pub fn tell_trouble(&self, trouble: Trouble) {
+        self.bus.publish(None, Kind::Trouble(trouble));
     }
 
     fn tell_process(&self, state: ProcessState) {

@@ -23,6 +23,25 @@ pub(crate) use self::connector::{Asked, Connector};
 pub use self::store::{Bundle, Entry, Store, days_left};
 pub(crate) use self::stream::{Failure, Stream, Want};
 
+/// Webhooks and mailers with TLS: what they are called, where they are written, and what they say of it.
+fn outgoing(model: &Model) -> impl Iterator<Item = (String, &Location, &Arc<ServerTls>)> {
+    let webhooks = model.alerts.iter().flat_map(|alerts| {
+        let webhooks = alerts.webhooks.iter();
+        webhooks.filter_map(|webhook| {
+            let line = format!("'alert webhook' in '{}'", alerts.name);
+            Some((line, &webhook.at, webhook.tls.as_ref()?))
+        })
+    });
+    let mailers = model.mailers.iter().flat_map(|section| {
+        let mailers = section.mailers.iter();
+        mailers.filter_map(|mailer| {
+            let line = format!("'mailer {}' in '{}'", mailer.name, section.name);
+            Some((line, &mailer.at, mailer.secrecy.tls()?))
+        })
+    });
+    webhooks.chain(mailers)
+}
+
 /// Everything of TLS that a configuration asks for.
 #[derive(Debug, Default)]
 pub struct Tls {
@@ -95,6 +114,12 @@ impl Tls {
                         tls.connectors.push((Arc::clone(conf), Arc::new(connector)));
                     }
                 }
+            }
+        }
+        for (line, at, conf) in outgoing(model) {
+            let mut tell = |complaint: Complaint| told.push(complaint.told(at, &line));
+            if let Some(connector) = Connector::new(conf, &mut tls.store, &mut tell) {
+                tls.connectors.push((Arc::clone(conf), Arc::new(connector)));
             }
         }
         (tls, told)

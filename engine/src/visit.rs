@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use wire::visit::{Action, Event, Plan, Step, Visit};
 
-use crate::check::stream::Stream;
+use crate::call::Call;
 use crate::tls::{Failure, Stream as Tls};
 
 /// How long a visit and its steps may take.
@@ -25,9 +25,9 @@ pub(crate) struct Patience {
 pub(crate) async fn pay(
     plan: Plan,
     patience: Patience,
-    dial: impl Future<Output = io::Result<Stream>>,
+    dial: impl Future<Output = io::Result<Call>>,
     tls: impl Fn() -> Result<Tls, Failure>,
-) -> (Visit, Option<Stream>) {
+) -> (Visit, Option<Call>) {
     let begun = Instant::now();
     let now = || begun.elapsed().as_millis() as u64;
     let mut visit = Visit::new(plan, 0);
@@ -77,9 +77,6 @@ pub(crate) async fn pay(
     }
 }
 
-async fn secure(
-    stream: &mut Stream,
-    tls: &impl Fn() -> Result<Tls, Failure>,
-) -> Result<(), Failure> {
+async fn secure(stream: &mut Call, tls: &impl Fn() -> Result<Tls, Failure>) -> Result<(), Failure> {
     stream.upgrade(tls()?).await
 }

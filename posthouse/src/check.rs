@@ -74,6 +74,8 @@ mod tests {
         let mut model = Model {
             global: config::model::Global::default(),
             userlists: Vec::new(),
+            alerts: Vec::new(),
+            mailers: Vec::new(),
             proxies: Vec::new(),
         };
         assert!(!has_listener(&model));

@@ -380,6 +380,8 @@ mod tests {
                 ..Default::default()
             },
             userlists: Vec::new(),
+            alerts: Vec::new(),
+            mailers: Vec::new(),
             proxies: Vec::new(),
         };
         flags("-f a -n 9 -db -V -p /x").apply(&mut model);

@@ -109,7 +109,7 @@ impl Control {
             ready()?;
             let end = serve(&plane, &mut self.orders).await;
             plane.tell_end();
-            outlets.finish().await;
+            outlets.finish(&plane).await;
             plane.quit();
             Ok(end)
         })

@@ -14,6 +14,7 @@ pub mod load;
 pub mod output;
 pub mod postfix;
 pub mod proxy;
+pub mod receiver;
 pub mod server;
 pub mod terminal;
 pub mod tls;

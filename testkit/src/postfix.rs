@@ -28,6 +28,19 @@ impl<'l> Postfix<'l> {
         Self::start_with(lab, host, "", "")
     }
 
+    /// The same with STARTTLS by this certificate and key, both in PEM; on 587 who does not log in within it, by this
+    /// name and password, gets nothing.
+    ///
+    /// # Errors
+    /// Postfix or SASL is not installed or does not start.
+    pub fn start_secured(lab: &'l Lab, host: Host, pem: &str, login: (&str, &str)) -> Result<Self> {
+        need("saslpasswd2", "sasl2-bin")?;
+        let etc = lab.directory().join(host.name()).join("etc");
+        fs::create_dir_all(&etc)?;
+        let main = secure(&etc, pem, login)?;
+        Self::start_with(lab, host, &main, SUBMISSION)
+    }
+
     /// The same with more lines in main.cf, which count when they say it again, and in master.cf.
     ///
     /// # Errors
@@ -188,6 +201,44 @@ in_flow_delay = 0
 "
     )
 }
+
+/// Files of STARTTLS and SASL; returns what main.cf says of them.
+fn secure(etc: &Path, pem: &str, (user, password): (&str, &str)) -> Result<String> {
+    fs::write(etc.join("tls.pem"), pem)?;
+    fs::create_dir_all(etc.join("sasl"))?;
+    let accounts = etc.join("sasldb2");
+    let mut command = Command::new("saslpasswd2");
+    command.args(["-p", "-c", "-u", "example.com", "-f"]);
+    let mut child = command
+        .arg(&accounts)
+        .arg(user)
+        .stdin(std::process::Stdio::piped())
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        std::io::Write::write_all(&mut input, password.as_bytes())?;
+    }
+    anyhow::ensure!(child.wait()?.success(), "saslpasswd2 fails");
+    run(Command::new("chown").arg("postfix").arg(&accounts))?;
+    let sasl = format!(
+        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\nmech_list: PLAIN LOGIN\n",
+        accounts.display()
+    );
+    fs::write(etc.join("sasl/smtpd.conf"), sasl)?;
+    let etc = etc.display();
+    Ok(format!(
+        "smtpd_tls_cert_file = {etc}/tls.pem
+smtpd_tls_key_file = {etc}/tls.pem
+smtpd_tls_security_level = may
+smtpd_tls_auth_only = yes
+smtpd_tls_loglevel = 1
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_local_domain = example.com
+cyrus_sasl_config_path = {etc}/sasl
+"
+    ))
+}
+
+const SUBMISSION: &str = "587       inet  n - n - - smtpd -o smtpd_client_restrictions=permit_sasl_authenticated,reject\n";
 
 const MASTER_CF: &str = "\
 smtp      inet  n - n - - smtpd

@@ -17,6 +17,7 @@ mod record;
 mod reply;
 mod settings;
 mod shell;
+mod submit;
 mod tape;
 mod upgrade;
 mod verdict;
@@ -31,6 +32,7 @@ pub use record::{Move, Outcome, Record};
 pub use reply::{MAX_REPLY, NotAReply, Reply, Status};
 pub use settings::{BareNewline, JournalBounds, Limits, Security, Settings, Timeouts};
 pub use shell::{Count, End, Lost, Millis, Parting, Phase, Quest, ServerId, Shell, State, Why};
+pub use submit::{Mail, Manner, Next, Submission};
 pub use upgrade::{Progress, Refusal, Upgrade};
 
 #[cfg(test)]

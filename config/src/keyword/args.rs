@@ -86,6 +86,36 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The word that was just taken, an option without a value.
+    pub(crate) fn flag(&self) -> At<()> {
+        let word = self.at.checked_sub(1).and_then(|at| self.words.get(at));
+        let span = word.map_or(&self.named, |word| &word.span);
+        At {
+            value: (),
+            spot: self.spot_of(span),
+        }
+    }
+
+    /// What `read` makes of the next word, with that word's place; without a word the keyword's.
+    pub(crate) fn spotted<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<At<T>, Fault> {
+        let span = self
+            .peek()
+            .map_or_else(|| self.named.clone(), |word| word.span.clone());
+        match read(self) {
+            Ok(value) => Ok(At {
+                value,
+                spot: self.spot_of(&span),
+            }),
+            Err(fault) => Err(Fault {
+                span: fault.span.or(Some(span)),
+                ..fault
+            }),
+        }
+    }
+
     pub(crate) fn warn(&mut self, fault: Fault) {
         self.warnings.push(fault);
     }
@@ -201,6 +231,21 @@ impl<'a> Args<'a> {
             );
         }
         Ok(time.value)
+    }
+
+    /// A time that is not zero, for this reason.
+    pub(crate) fn some_time(&mut self, why: &str) -> Result<Duration, Fault> {
+        let word = self.peek();
+        let time = self.time()?;
+        if !time.is_zero() {
+            return Ok(time);
+        }
+        let text = format!("'{}' cannot be 0: {why}.", self.keyword);
+        let fault = Fault::new("bad-time", text).help("write a time, as in 10s");
+        Err(match word {
+            Some(word) => fault.on(&word.span),
+            None => fault,
+        })
     }
 
     /// `timeout`s: zero is never.

@@ -21,7 +21,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("load-server-state-from-file", BACK, "Read server states at the start."),
     Row::not_yet("server-state-file-name", BACK, "From which file."),
     Row::not_yet("server-template", BACK, "Many servers by one line."),
-    Row::not_yet("email-alert", ALL, "Mail about state changes."),
     Row::not_yet("external-check", BACK, "Checks by a program of one's own."),
     Row::not_yet("filter", ALL, "Filters of traffic."),
     Row::not_yet("declare capture", FRONT, "Room for captured words."),
@@ -45,7 +44,6 @@ pub(crate) const ROWS: &[Row] = &[
 pub(crate) const SECTIONS: &[&str] = &[
     "peers",
     "resolvers",
-    "mailers",
     "ring",
     "log-forward",
     "log-profile",

@@ -16,6 +16,14 @@ pub(crate) struct UserListDraft {
     pub(crate) named: Vec<At<String>>,
 }
 
+impl UserListDraft {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut draft = Self::default();
+        name.clone_into(&mut draft.list.name);
+        draft
+    }
+}
+
 /// Lines of a userlist.
 pub(crate) const ROWS: &[Row] = &[
     Row::new(

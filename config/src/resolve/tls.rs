@@ -14,7 +14,7 @@ fn based(base: Option<&PathBuf>, path: &Path) -> PathBuf {
     base.map_or_else(|| path.to_owned(), |base| base.join(path))
 }
 
-fn authorities(global: &GlobalTls, ca: Option<&Authorities>) -> Option<Authorities> {
+pub(super) fn authorities(global: &GlobalTls, ca: Option<&Authorities>) -> Option<Authorities> {
     ca.map(|ca| match ca {
         Authorities::File(path) => Authorities::File(based(global.ca_base.as_ref(), path)),
         Authorities::System => Authorities::System,

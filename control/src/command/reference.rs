@@ -42,6 +42,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("set server", "a part that is wrong leaves the others as they were; no `ssl`; `fqdn` needs `resolvers`, which there are none of"),
     ("set table", "what is no key of the table is an error; HAProxy takes it for zero"),
     ("show activity", "only what is counted here"),
+    ("show alerts", "Posthouse's own"),
     ("show fd", "numbers, and what the system calls them"),
     ("show pools", "there are none"),
     ("show sess", "connections to the stats socket are not listed; no flags, analysers and tasks; `susp` are those whose bytes are not taken, or whose one side has ended"),

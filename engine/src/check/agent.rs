@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout};
 use wire::agent::{Answer, MAX_LINE, cut_short, line};
 use wire::check::{Outcome, Status};
 
-use super::stream::Stream;
 use super::words;
+use crate::call::Call;
 use crate::controller::{At, Controller};
 use crate::server::{Place, Server};
 
@@ -93,7 +93,7 @@ async fn ask(subject: &Subject) -> Heard {
         return failed(Status::SocketError, Some(&error));
     };
     let deadline = Instant::now() + subject.limit;
-    let stream = Stream::tcp(address, subject.server.conf.source);
+    let stream = Call::tcp(address, subject.server.conf.source);
     let mut stream = match tokio::time::timeout_at(deadline, stream).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return failed(Status::L4Con, Some(&error)),
@@ -108,7 +108,7 @@ async fn ask(subject: &Subject) -> Heard {
 }
 
 /// A line, or what came of one.
-async fn hear(stream: &mut Stream, question: &[u8]) -> io::Result<Heard> {
+async fn hear(stream: &mut Call, question: &[u8]) -> io::Result<Heard> {
     if !question.is_empty() {
         stream.write_all(question).await?;
     }

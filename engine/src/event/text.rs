@@ -91,7 +91,7 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
             };
             (Level::Notice, format!("Process {word}."))
         }
-        Kind::Trouble(trouble) => (Level::Warning, self::trouble(*trouble)),
+        Kind::Trouble(trouble) => self::trouble(trouble),
     };
     Said {
         level,
@@ -100,15 +100,23 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
     }
 }
 
-fn trouble(trouble: Trouble) -> String {
-    match trouble {
+fn trouble(trouble: &Trouble) -> (Level, String) {
+    let text = match trouble {
         Trouble::LogsDropped(lines) => {
             format!("{lines} log lines were dropped: the log is slower than what is logged.")
         }
         Trouble::NotAccepted(times) => format!(
             "Accepting connections has failed {times} times: no descriptors or memory (see 'maxconn', 'ulimit-n')."
         ),
-    }
+        Trouble::AlertsFail { to, why, waiting } => {
+            format!("Alerts do not get through to {to}: {why}; {waiting} waiting.")
+        }
+        Trouble::AlertsPass { to, lost } => {
+            let text = format!("Alerts get through to {to} again; {lost} were lost.");
+            return (Level::Notice, text);
+        }
+    };
+    (Level::Warning, text)
 }
 
 fn subject<'a>(proxy: &'a str, server: &'a Named) -> lines::Subject<'a> {

@@ -114,10 +114,8 @@ fn build(
     let words = |error: Error| error.to_string();
     let host = match &conf.verifyhost {
         Some(host) => {
-            let name = DnsName::try_from(host.clone());
-            Some(ServerName::DnsName(name.map_err(|_| {
-                format!("'verifyhost {host}' is not the name of a host")
-            })?))
+            let name = ServerName::try_from(host.clone());
+            Some(name.map_err(|_| format!("'{host}' is not the name of a host"))?)
         }
         None => None,
     };
@@ -226,7 +224,9 @@ impl ServerCertVerifier for Verifier {
             // The name is looked at last: all else is well. Where none was asked for, none is required (CFG 5.2).
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if matches!(name, ServerName::IpAddress(_)) => Ok(ServerCertVerified::assertion()),
+            )) if self.host.is_none() && matches!(name, ServerName::IpAddress(_)) => {
+                Ok(ServerCertVerified::assertion())
+            }
             other => other,
         }
     }
