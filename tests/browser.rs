@@ -1,10 +1,13 @@
 //! The page in a real browser: what an operator sees and does at night. One Chromium for all of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use testkit::browser::{Browser, Seen};
+use testkit::client::deliver;
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
 
@@ -63,6 +66,18 @@ fn an_operators_night() -> Result<()> {
         servers[0].address(),
         servers[1].address()
     );
+    let (third, mail) = (Server::start(Manner::Mail)?, free_port()?);
+    let backend = format!(
+        "{backend}
+frontend mail_inbound
+    mode smtp
+    bind {mail}
+    default_backend read_servers
+backend read_servers
+    mode smtp
+    server mail3 {}",
+        third.address()
+    );
     let text = configuration(pages, front, &backend);
     let proxy = Proxy::start(Program::Posthouse, &text)?;
     proxy.wait_for_status("mail_servers", "mail1", "UP")?;
@@ -73,6 +88,7 @@ fn an_operators_night() -> Result<()> {
     browser.wait_for("document.querySelector('#live').textContent === 'live'")?;
     browser.script("window.same = true")?;
     ensure!(shown(&browser, "#verdict")?.contains("All services are served."));
+    messages_are_counted(&browser, mail)?;
     a_button_drains(&browser, &proxy)?;
     keys_reach_a_button(&browser, &proxy)?;
     // The primary dies, and all of it is on the screen without a reload.
@@ -91,6 +107,25 @@ fn an_operators_night() -> Result<()> {
     on_a_phone_and_without_scripts(&browser, &url)?;
     a_forged_form_is_refused(&browser, &proxy, pages)?;
     many_servers(&browser)
+}
+
+/// In mode smtp; else it is not known how many there are.
+fn messages_are_counted(browser: &Browser, mail: SocketAddr) -> Result<()> {
+    ensure!(
+        shown(browser, ".service[data-k='b3.0']")?.contains("messages are not known in mode tcp")
+    );
+    let done = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&done);
+    let sender = std::thread::spawn(move || {
+        while !until.load(Ordering::Relaxed) {
+            deliver(mail, "counted")?;
+        }
+        Ok::<_, anyhow::Error>(())
+    });
+    let seen = browser.wait_for("document.querySelector(`[data-f='mail b5.0']`).textContent > 0");
+    done.store(true, Ordering::Relaxed);
+    sender.join().map_err(|_| anyhow::anyhow!("the sender"))??;
+    seen
 }
 
 fn a_button_drains(browser: &Browser, proxy: &Proxy) -> Result<()> {

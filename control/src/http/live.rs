@@ -11,7 +11,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::Proxy;
 use engine::event::{Event, Kind, Reader};
+use engine::smtp::counts;
 use hyper::body::Bytes;
 use serde_json::{Map, Value as Json, json};
 use tokio::sync::Notify;
@@ -54,8 +56,41 @@ pub(super) struct Live {
     known: RefCell<Option<Board>>,
     /// Sessions per second of each service, the newest last.
     past: RefCell<Vec<(usize, VecDeque<u32>)>>,
+    /// Messages of services that read mail.
+    mail: RefCell<Vec<Mail>>,
     /// What the last message has cost.
     cost: Cell<Duration>,
+}
+
+/// Messages that the servers of a service have taken.
+#[derive(Debug)]
+struct Mail {
+    proxy: usize,
+    /// Until a second ago.
+    before: u64,
+    /// In that second.
+    rate: u64,
+}
+
+impl Mail {
+    fn of(proxy: &Proxy) -> Option<Self> {
+        let (proxy, before) = (proxy.index, taken(proxy)?);
+        let rate = 0;
+        Some(Self {
+            proxy,
+            before,
+            rate,
+        })
+    }
+}
+
+/// So far; `None`: nobody reads what it carries.
+fn taken(proxy: &Proxy) -> Option<u64> {
+    let mail = proxy.back.as_ref()?.mail.as_ref()?;
+    let delivered = counts::OUTCOMES
+        .iter()
+        .position(|name| *name == "delivered")?;
+    Some(mail.totals.sum(|totals| &totals.transactions[delivered]))
 }
 
 struct Watcher {
@@ -69,6 +104,7 @@ impl Live {
     pub(super) fn new(desk: &Rc<Desk>) -> Rc<Self> {
         let proxies = desk.plane.topology().proxies.iter();
         let services = proxies.filter(|proxy| is_service(proxy));
+        let mail = services.clone().filter_map(|proxy| Mail::of(proxy));
         Rc::new(Self {
             desk: Rc::clone(desk),
             watchers: RefCell::default(),
@@ -78,6 +114,7 @@ impl Live {
                     .map(|proxy| (proxy.index, VecDeque::new()))
                     .collect(),
             ),
+            mail: RefCell::new(mail.collect()),
             cost: Cell::default(),
         })
     }
@@ -120,13 +157,40 @@ impl Live {
         told.into()
     }
 
-    /// Adds to the curves.
+    /// Adds to the curves, and counts the messages of the last second.
     fn note(&self) {
         let now = self.desk.plane.now();
         let proxies = &self.desk.plane.topology().proxies;
         for (proxy, past) in self.past.borrow_mut().iter_mut() {
             let rate = proxies[*proxy].back.as_ref().map(|back| back.rate.get(now));
             keep(past, PAST, rate.unwrap_or(0));
+        }
+        for mail in self.mail.borrow_mut().iter_mut() {
+            let now = taken(&proxies[mail.proxy]).unwrap_or(0);
+            // Somebody may have cleared the counters.
+            mail.rate = now.saturating_sub(mail.before);
+            mail.before = now;
+        }
+    }
+
+    /// Messages per second of a service, where they are known.
+    pub(super) fn messages(&self, proxy: usize) -> Option<u64> {
+        let mail = self.mail.borrow();
+        let mail = mail.iter().find(|mail| mail.proxy == proxy);
+        mail.map(|mail| mail.rate)
+    }
+
+    /// Adds them to a message.
+    fn add_mail(&self, message: &mut Map<String, Json>, scope: &Scope) {
+        let proxies = &self.desk.plane.topology().proxies;
+        let Some(Json::Object(facts)) = message.get_mut("facts") else {
+            return;
+        };
+        for mail in self.mail.borrow().iter() {
+            if sees(scope, mail.proxy) {
+                let name = format!("mail b{}.0", proxies[mail.proxy].conf().id);
+                facts.insert(name, json!(mail.rate.to_string()));
+            }
         }
     }
 
@@ -147,6 +211,7 @@ impl Live {
                 .iter()
                 .filter(|event| concerns(&self.desk, scope, event));
             message.insert("events".into(), events.map(|event| record(event)).collect());
+            self.add_mail(&mut message, scope);
             part("", message)
         };
         let mut whole = None;
@@ -199,6 +264,7 @@ impl Live {
     /// The whole board, the curves and what has happened lately.
     fn everything(&self, board: &Board, scope: &Scope) -> Map<String, Json> {
         let mut message = board.message(None, &|proxy| sees(scope, proxy));
+        self.add_mail(&mut message, scope);
         let proxies = &self.desk.plane.topology().proxies;
         let past = self.past.borrow();
         let past = past.iter().filter(|(proxy, _)| sees(scope, *proxy));

@@ -47,6 +47,10 @@ fn card(out: &mut String, house: &House, look: &Look<'_>, board: &Board, service
         ),
         None => ("", ""),
     };
+    let messages = match house.live.messages(service.place.0) {
+        Some(rate) => format!("<span><b data-f=\"mail {key}\">{rate}</b> messages/s</span>"),
+        None => "<span>messages are not known in mode tcp</span>".to_owned(),
+    };
     // Writing to a string cannot fail.
     let _ = write!(
         out,
@@ -54,7 +58,7 @@ fn card(out: &mut String, house: &House, look: &Look<'_>, board: &Board, service
          <h3 id=\"t{key}\"><span class=\"mark\"></span>{name}</h3>\n\
          <p class=\"now\" data-c=\"serving\">{}</p>\n\
          <p class=\"pulse\">\
-         <span><b data-c=\"rate\">{}</b> sessions/s</span> <span><b data-c=\"scur\">{}</b> open</span>{}<svg viewBox=\"0 0 120 24\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><polyline points=\"\"/></svg></p>\n",
+         <span><b data-c=\"rate\">{}</b> sessions/s</span> <span><b data-c=\"scur\">{}</b> open</span> {messages}{}<svg viewBox=\"0 0 120 24\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><polyline points=\"\"/></svg></p>\n",
         service.mood.name(),
         escaped(last),
         escaped(said),
