@@ -47,6 +47,7 @@ const WANTED: &[&str] = &[
     "own-keywords",
     "own-columns",
     "mail-advice",
+    "mail-alerts",
     "bad-keys",
     "cli-sessions",
     "added-servers",
