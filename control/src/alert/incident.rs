@@ -14,6 +14,14 @@ use engine::health::{Change, ServerState};
 
 use super::certificate::{Expiry, Stage};
 
+/// Between two messages of an incident, unless what is new cannot wait: servers that die one after the other are told
+/// together.
+const GATHER: Millis = 10_000;
+/// Problems that an incident remembers; the first that is over makes room.
+const REMEMBERED: usize = 500;
+/// Problems that a message lists.
+const LISTED: usize = 50;
+
 /// What it is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
@@ -82,8 +90,10 @@ pub(crate) struct Message {
     pub(crate) lasted: Millis,
     /// How often a problem that was told has come again.
     pub(crate) flaps: u32,
-    /// All that was told of it, in its order.
+    /// What was told of it, in its order.
     pub(crate) problems: Vec<Told>,
+    /// Problems that are not listed, because there are too many.
+    pub(crate) more: usize,
 }
 
 /// A problem, its line, and whether it is one now.
@@ -104,6 +114,8 @@ struct Incident {
     told: Vec<Told>,
     flaps: u32,
     messages: u32,
+    /// When the last one was.
+    last: Millis,
     /// Since when nothing is wrong.
     well_since: Option<Millis>,
 }
@@ -276,6 +288,7 @@ impl Incidents {
                 told: Vec::new(),
                 flaps: 0,
                 messages: 0,
+                last: 0,
                 well_since: None,
             });
         incident.well_since = None;
@@ -289,12 +302,19 @@ impl Incidents {
                 told.now = true;
                 text.clone_into(&mut told.text);
             }
-            None => incident.told.push(Told {
-                problem,
-                text: text.to_owned(),
-                now: true,
-                new: true,
-            }),
+            None => {
+                if incident.told.len() >= REMEMBERED
+                    && let Some(at) = incident.told.iter().position(|told| !told.now)
+                {
+                    incident.told.remove(at);
+                }
+                incident.told.push(Told {
+                    problem,
+                    text: text.to_owned(),
+                    now: true,
+                    new: true,
+                });
+            }
         }
     }
 
@@ -312,11 +332,12 @@ impl Incidents {
 
     /// When there may be something to tell without an event.
     pub(crate) fn due(&self) -> Option<Millis> {
-        let ends = self
-            .open
-            .values()
-            .filter_map(|incident| incident.well_since);
-        ends.min().map(|since| since + self.settle)
+        let due = self.open.values().flat_map(|incident| {
+            let over = incident.well_since.map(|since| since + self.settle);
+            let news = incident.told.iter().any(|told| told.new);
+            [over, news.then_some(incident.last + GATHER)]
+        });
+        due.flatten().min()
     }
 
     /// What is open, and since when: ms since 1970.
@@ -330,7 +351,7 @@ impl Incidents {
         let mut messages = Vec::new();
         let (settle, over) = (self.settle, self.over);
         self.open.retain(|subject, incident| {
-            if incident.told.iter().any(|told| told.new) {
+            if incident.has_news(now) {
                 let status = if incident.messages == 0 {
                     Status::Open
                 } else {
@@ -351,9 +372,25 @@ impl Incidents {
 }
 
 impl Incident {
+    /// Whether there is something to tell that was not told, and it is time to.
+    fn has_news(&self, now: Millis) -> bool {
+        let urgent =
+            |problem: &Problem| !matches!(problem, Problem::Down(_) | Problem::Degraded(_));
+        let due = self.messages == 0 || now >= self.last + GATHER;
+        let mut news = self.told.iter().filter(|told| told.new);
+        news.any(|told| due || urgent(&told.problem))
+    }
+
     fn message(&mut self, subject: &Subject, status: Status, until: Millis) -> Message {
         self.messages += 1;
-        let problems = self.told.clone();
+        self.last = until;
+        let mut problems = self.told.clone();
+        // What is new goes before what is known, and what is so before what was.
+        if problems.len() > LISTED {
+            problems.sort_by_key(|told| (!told.new, !told.now));
+        }
+        let more = problems.len().saturating_sub(LISTED);
+        problems.truncate(LISTED);
         self.told.iter_mut().for_each(|told| told.new = false);
         Message {
             id: self.id.clone(),
@@ -364,6 +401,7 @@ impl Incident {
             lasted: until.saturating_sub(self.opened),
             flaps: self.flaps,
             problems,
+            more,
         }
     }
 }
@@ -472,6 +510,7 @@ mod tests {
         incidents.see(&server(1, "m1", ServerState::Down, false));
         assert_eq!(incidents.messages(1).len(), 1);
         incidents.see(&server(2, "m2", ServerState::Down, false));
+        assert!(incidents.messages(2).is_empty(), "gathered");
         incidents.see(&event(
             2,
             Kind::Backend {
@@ -493,6 +532,23 @@ mod tests {
         let mut incidents = Incidents::new(1_000);
         incidents.see(&server(1, "m1", ServerState::Down, true));
         assert!(incidents.messages(1).is_empty() && incidents.due().is_none());
+    }
+
+    #[test]
+    fn many_servers_are_few_messages() {
+        let mut incidents = Incidents::new(1_000);
+        let mut said = Vec::new();
+        for number in 0..2_000 {
+            let at = number * 10;
+            incidents.see(&server(at, &format!("m{number}"), ServerState::Down, false));
+            said.extend(incidents.messages(at));
+        }
+        assert_eq!(incidents.due(), Some(said.last().unwrap().lasted + GATHER));
+        said.extend(incidents.messages(40_000));
+        assert_eq!(said.len(), 3);
+        let told: Vec<_> = said.iter().map(|m| m.problems.len() + m.more).collect();
+        assert_eq!(told, [1, 1_001, 2_000]);
+        assert!(said.iter().all(|message| message.problems.len() <= LISTED));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Message {
             0 => String::new(),
             1 => format!("server {} is DOWN", down[0]),
             2..4 => format!("servers {} are DOWN", down.join(", ")),
-            many => format!("{many} servers are DOWN"),
+            many => format!("{} servers are DOWN", many + self.more),
         };
         if now().any(|told| told.problem == Problem::NoServer) {
             return "no server is left".into();
@@ -89,6 +89,9 @@ impl Message {
             };
             format!("{mark} {}", told.text)
         }));
+        if self.more > 0 {
+            lines.push(format!("And {} more.", self.more));
+        }
         if self.flaps > 0 {
             let times = if self.flaps == 1 { "time" } else { "times" };
             lines.push(format!("Came and went {} more {times}.", self.flaps));
@@ -129,6 +132,7 @@ impl Message {
             duration_ms: self.lasted,
             flaps: self.flaps,
             problems: self.problems.iter().map(Part::new).collect(),
+            more_problems: self.more,
             title: self.title(),
             text: self.text(),
         };
@@ -157,6 +161,7 @@ struct Record<'m> {
     duration_ms: u64,
     flaps: u32,
     problems: Vec<Part<'m>>,
+    more_problems: usize,
     title: String,
     text: String,
 }
@@ -226,6 +231,7 @@ mod tests {
             lasted: 61_000,
             flaps: 0,
             problems,
+            more: 0,
         }
     }
 
@@ -266,7 +272,7 @@ mod tests {
             "{\"version\":1,\"incident\":\"backend-mail-1-2\",\"message\":1,\"status\":\"open\",\"subject\":\"backend\",\
              \"backend\":\"mail\",\"host\":\"mx\",\"level\":\"alert\",\"opened\":\"2025-11-24T16:00:00.123Z\",\
              \"opened_ms\":1764000000123,\"duration_ms\":61000,\"flaps\":0,\"problems\":[{\"problem\":\"server-down\",\
-             \"servers\":[\"m1\"],\"now\":true,\"new\":true,\"text\":\"m1 is \\\"DOWN\\\".\"}],\
+             \"servers\":[\"m1\"],\"now\":true,\"new\":true,\"text\":\"m1 is \\\"DOWN\\\".\"}],\"more_problems\":0,\
              \"title\":\"mail: server m1 is DOWN\",\"text\":\"mail: server m1 is DOWN\\n* m1 is \\\"DOWN\\\".\"}"
         );
     }
