@@ -37,7 +37,7 @@ pub(crate) struct Counts {
     pub(crate) sent: Cell<u64>,
     /// Given up: refused for good, or for an hour.
     pub(crate) failed: Cell<u64>,
-    /// Attempts after the first.
+    /// Failed attempts after which the message is tried again.
     pub(crate) retried: Cell<u64>,
     /// Gave way to newer ones in a full queue.
     pub(crate) dropped: Cell<u64>,

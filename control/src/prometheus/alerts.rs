@@ -14,7 +14,7 @@ type One = fn(&Outlet) -> u64;
 const METRICS: &[(Metric, One)] = &[
     (own("sent_total", Kind::Counter, "Messages the receiver has taken."), |o| o.counts.sent.get()),
     (own("failed_total", Kind::Counter, "Messages given up: refused for good, or not taken for an hour."), |o| o.counts.failed.get()),
-    (own("retried_total", Kind::Counter, "Attempts after the first."), |o| o.counts.retried.get()),
+    (own("retried_total", Kind::Counter, "Failed attempts after which the message is tried again."), |o| o.counts.retried.get()),
     (own("dropped_total", Kind::Counter, "Messages that gave way to newer ones in a full queue."), |o| o.counts.dropped.get()),
     (own("waiting", Kind::Gauge, "Messages that wait for the receiver."), |o| o.waiting.get() as u64),
     (own("failing", Kind::Gauge, "Whether the last attempt failed."), |o| u64::from(o.trouble.borrow().is_some())),
