@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::path::Path;
 use std::pin::Pin;
@@ -41,7 +42,7 @@ impl Call {
         socket.set_nodelay(true)?;
         let stream = socket.connect(to).await?;
         let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
-        let leg = Leg::plain(stream.into_std()?.into())?;
+        let leg = Leg::plain(OwnedFd::from(stream.into_std()?).into());
         Ok(Self { leg, ends })
     }
 
@@ -58,7 +59,7 @@ impl Call {
 
     fn local(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
         Ok(Self {
-            leg: Leg::plain(stream.into())?,
+            leg: Leg::plain(OwnedFd::from(stream).into()),
             ends: None,
         })
     }

@@ -2,8 +2,7 @@
 //! `starttls` the greeting comes before TLS (`upgrade.rs`).
 //!
 //! Made and polled by [`crate::assign`], which decides what a failure means and whether another server is asked
-//! beside it. The socket is watched by the runtime only here; it leaves through `into_inner` before the relay
-//! takes it.
+//! beside it.
 
 mod greeting;
 mod upgrade;
@@ -16,10 +15,8 @@ use config::model::{Back, ProxyVersion, ServerAddress};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, getpeername,
-    send, socket_with, sockopt,
+    socket_with, sockopt,
 };
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use wire::proxy::{self, Addresses};
 use wire::smtp::{Refusal, Upgrade};
 
@@ -31,13 +28,14 @@ use crate::prelude::Client;
 use crate::server::Server;
 use crate::session::{Peer, Session};
 use crate::sock;
+use crate::socket::Socket;
 use crate::tls::{Asked, Failure, Stream};
 use crate::worker::Worker;
 
 /// A server that answered.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: Socket,
     /// TLS on it.
     pub(crate) tls: Option<Stream>,
     /// Bytes of the server that were passed on to the client already.
@@ -101,7 +99,7 @@ impl Fault {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     /// The socket; `None` once it has an end, or where TLS has it.
-    watched: Option<AsyncFd<OwnedFd>>,
+    socket: Option<Socket>,
     stage: Stage,
     /// What is to become of it when it stands.
     tls: Option<Stream>,
@@ -139,26 +137,29 @@ impl Attempt {
         session: &Session,
         server: &Server,
     ) -> Result<Self, Fault> {
-        let socket =
-            open(session, server, scene.back, scene.client).map_err(|errno| match errno {
+        let socket: Socket = open(session, server, scene.back, scene.client)
+            .map_err(|errno| match errno {
                 Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Fault::Resource,
                 _ => Fault::Refused,
-            })?;
+            })?
+            .into();
         let tls = handshake(server, scene.client)?;
         let upgrade = upgrade::of(session, server);
         let header = proxy_header(session, server, scene.client);
         // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
         // connection stands: one wait serves both.
-        let (stage, interest) = if scene.back.greeting.is_some()
+        let stage = if scene.back.greeting.is_some()
             && header.is_empty()
             && (tls.is_none() || upgrade.is_some())
         {
-            (Stage::Greeting, Interest::READABLE)
+            Stage::Greeting
         } else {
-            (Stage::Standing(header), Interest::WRITABLE)
+            Stage::Standing(header)
         };
+        let standing = matches!(stage, Stage::Standing(_));
+        socket.watch(standing).map_err(|_| Fault::Resource)?;
         Ok(Self {
-            watched: Some(watch(socket, interest)?),
+            socket: Some(socket),
             stage,
             tls,
             upgrade,
@@ -170,7 +171,7 @@ impl Attempt {
     pub(crate) fn stands(&self) -> bool {
         let socket = match &self.stage {
             Stage::Handshake(leg) | Stage::Secret(leg) => Some(leg.socket()),
-            _ => self.watched.as_ref().map(AsyncFd::get_ref),
+            _ => self.socket.as_ref(),
         };
         socket.is_some_and(|socket| getpeername(socket).is_ok())
     }
@@ -178,7 +179,7 @@ impl Attempt {
     /// Whether the server has been silent so far, so that it is worth a polite end.
     pub(crate) fn into_silent(self) -> Option<Leg> {
         let leg = match self.stage {
-            Stage::Greeting => Leg::plain(self.watched?.into_inner()).ok()?,
+            Stage::Greeting => Leg::plain(self.socket?),
             Stage::Secret(leg) => leg,
             Stage::Standing(_) | Stage::Handshake(_) | Stage::Upgrade => return None,
         };
@@ -194,31 +195,32 @@ impl Attempt {
         loop {
             match &mut self.stage {
                 Stage::Standing(header) => {
-                    let Some(watched) = &self.watched else {
+                    let Some(socket) = &self.socket else {
                         return Poll::Ready(Err(Fault::Refused));
                     };
                     // Whatever the poll says, an error is waiting at the socket.
-                    drop(ready!(watched.poll_write_ready(context)));
-                    let header = std::mem::take(header);
-                    let Some(socket) = self.watched.take().map(AsyncFd::into_inner) else {
-                        continue;
-                    };
-                    let left = established(&socket, header)?;
+                    drop(ready!(socket.poll_writable(context)));
+                    let left = established(socket, std::mem::take(header))?;
                     if !left.is_empty() && scene.back.smtp.is_some() {
                         return Poll::Ready(Err(Fault::Refused));
                     } else if !left.is_empty() && self.tls.is_some() {
-                        self.watched = Some(watch(socket, Interest::WRITABLE)?);
                         self.stage = Stage::Standing(left);
-                    } else if let Some(tls) = self.tls.take_if(|_| self.upgrade.is_none()) {
-                        let leg = Leg::new(socket, Some(tls)).map_err(|_| Fault::Resource)?;
-                        self.stage = Stage::Handshake(leg);
-                    } else if scene.back.greeting.is_none() || !left.is_empty() {
+                        continue;
+                    }
+                    let secret = self.tls.is_some() && self.upgrade.is_none();
+                    if scene.back.greeting.is_some() && left.is_empty() && !secret {
+                        self.stage = Stage::Greeting;
+                        continue;
+                    }
+                    let Some(socket) = self.socket.take() else {
+                        continue;
+                    };
+                    if let Some(tls) = self.tls.take_if(|_| secret) {
+                        self.stage = Stage::Handshake(Leg::new(socket, Some(tls)));
+                    } else {
                         // A header that a fresh socket does not take at once is the relay's to finish, without a
                         // gate.
                         return Poll::Ready(Ok(Connected::new(socket, None, left)));
-                    } else {
-                        self.watched = Some(watch(socket, Interest::READABLE)?);
-                        self.stage = Stage::Greeting;
                     }
                 }
                 Stage::Handshake(leg) => {
@@ -253,17 +255,17 @@ impl Attempt {
         context: &mut Context<'_>,
         scene: &Scene<'_>,
     ) -> Poll<Result<Connected, Fault>> {
-        let mut voice = match (&mut self.stage, &self.watched) {
+        let mut voice = match (&mut self.stage, &self.socket) {
             (Stage::Secret(leg), _) => Voice::Secret(leg),
-            (_, Some(watched)) => Voice::Plain(watched),
+            (_, Some(socket)) => Voice::Plain(socket),
             (_, None) => return Poll::Ready(Err(Fault::Refused)),
         };
         let greeted = greeting::poll_greeting(context, scene, &mut voice, &mut self.said);
         let (passed, to_client) = ready!(greeted)?;
         let (socket, tls) = match std::mem::replace(&mut self.stage, Stage::Greeting) {
             Stage::Secret(leg) => leg.into_parts(),
-            _ => match self.watched.take() {
-                Some(watched) => (watched.into_inner(), None),
+            _ => match self.socket.take() {
+                Some(socket) => (socket, None),
                 None => return Poll::Ready(Err(Fault::Refused)),
             },
         };
@@ -276,7 +278,7 @@ impl Attempt {
 }
 
 impl Connected {
-    fn new(socket: OwnedFd, tls: Option<Stream>, to_server: Vec<u8>) -> Self {
+    fn new(socket: Socket, tls: Option<Stream>, to_server: Vec<u8>) -> Self {
         Self {
             socket,
             tls,
@@ -297,10 +299,6 @@ fn handshake(server: &Server, client: &Client) -> Result<Option<Stream>, Fault> 
     let tls = connector.connect(&place.address, name.as_deref(), &Asked::default());
     tls.map(Some)
         .map_err(|failure: Failure| Fault::Tls(failure.to_string()))
-}
-
-fn watch(socket: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Fault> {
-    sock::watch(socket, interest).map_err(|_| Fault::Resource)
 }
 
 /// A socket that is on its way to the server.
@@ -351,14 +349,13 @@ fn open(
 
 /// A connection that is writable: it stands, or its error is waiting. The header goes first; what of it the
 /// socket has not taken comes back.
-fn established(socket: &OwnedFd, mut header: Vec<u8>) -> Result<Vec<u8>, Fault> {
+fn established(socket: &Socket, mut header: Vec<u8>) -> Result<Vec<u8>, Fault> {
     if !matches!(sockopt::socket_error(socket), Ok(Ok(()))) {
         return Err(Fault::Refused);
     }
     if !header.is_empty() {
-        match send(socket, &header, SendFlags::NOSIGNAL) {
+        match socket.send(&header, SendFlags::empty()) {
             Ok(sent) => drop(header.drain(..sent)),
-            Err(Errno::AGAIN) => {}
             Err(_) => return Err(Fault::Refused),
         }
     }

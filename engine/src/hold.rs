@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,14 +13,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock::{Clock, Millis};
 use crate::end::{Cause, Ending, Phase};
 use crate::prelude::Client;
 use crate::session::Session;
-use crate::sock;
+use crate::socket::Socket;
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
 
@@ -209,22 +207,30 @@ impl<'h> Turn<'h> {
 
 /// Waits until a client has left. One that talks before it was greeted has not.
 pub(crate) async fn leaves(client: &Client) {
-    let Ok(watched) = sock::watch(client.socket.as_fd(), Interest::READABLE) else {
-        return std::future::pending().await;
-    };
+    let left = Left(&client.socket);
     loop {
-        let Ok(mut ready) = watched.readable().await else {
-            return;
-        };
+        if poll_fn(|context| left.0.poll_readable(context))
+            .await
+            .is_err()
+        {
+            return std::future::pending().await;
+        }
         let mut byte = [0; 1];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let ended = ready.ready().is_read_closed();
-        match recv(client.socket.as_fd(), &mut byte[..], flags) {
+        match recv(left.0, &mut byte[..], RecvFlags::PEEK) {
             Ok((0, _)) => return,
             Err(error) if error != rustix::io::Errno::AGAIN => return,
-            _ if ended => return,
-            _ => ready.clear_ready(),
+            _ if left.0.state().hangup => return,
+            _ => left.0.is_drained(),
         }
+    }
+}
+
+/// What was only looked at is there for whoever comes next.
+struct Left<'s>(&'s Socket);
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.0.is_readable();
     }
 }
 

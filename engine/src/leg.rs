@@ -1,45 +1,41 @@
-//! One side of a session while it is async: a socket, watched by the runtime, and TLS on it where there is any.
+//! One side of a session while it is async: a socket, and TLS on it where there is any.
 //!
-//! What is plain can be upgraded, once. It leaves the runtime again through [`Leg::into_parts`].
+//! What is plain can be upgraded, once.
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::net::{SendFlags, Shutdown, shutdown};
 
-use crate::sock;
+use crate::socket::Socket;
 use crate::tls::{Failure, Stream, Want};
 
 /// A socket with what runs on it.
 #[derive(Debug)]
 pub(crate) struct Leg {
-    watched: AsyncFd<OwnedFd>,
+    socket: Socket,
     tls: Option<Stream>,
 }
 
 impl Leg {
     /// Bytes as they are.
-    pub(crate) fn plain(socket: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn plain(socket: Socket) -> Self {
         Self::new(socket, None)
     }
 
     /// With what runs on it already.
-    pub(crate) fn new(socket: OwnedFd, tls: Option<Stream>) -> io::Result<Self> {
-        let watched = sock::watch(socket, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { watched, tls })
+    pub(crate) fn new(socket: Socket, tls: Option<Stream>) -> Self {
+        Self { socket, tls }
     }
 
-    /// The socket, no longer watched, and TLS on it.
-    pub(crate) fn into_parts(self) -> (OwnedFd, Option<Stream>) {
-        (self.watched.into_inner(), self.tls)
+    /// The socket, and TLS on it.
+    pub(crate) fn into_parts(self) -> (Socket, Option<Stream>) {
+        (self.socket, self.tls)
     }
 
-    pub(crate) fn socket(&self) -> &OwnedFd {
-        self.watched.get_ref()
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// From here on TLS: the handshake.
@@ -54,23 +50,19 @@ impl Leg {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let Self { watched, tls } = self;
+        let Self { socket, tls } = self;
         let Some(tls) = tls else {
             return Poll::Ready(Ok(()));
         };
-        let mut want = tls.handshake(watched.get_ref().as_fd())?;
+        let mut want = tls.handshake(socket)?;
         loop {
             let ready = match want {
                 Want::Nothing => return Poll::Ready(Ok(())),
-                Want::Read => ready!(watched.poll_read_ready(context)),
-                Want::Write => ready!(watched.poll_write_ready(context)),
+                Want::Read => ready!(socket.poll_readable(context)),
+                Want::Write => ready!(socket.poll_writable(context)),
             };
-            let mut ready = ready.map_err(|_| Failure::Closed { silent: false })?;
-            let next = tls.handshake(watched.get_ref().as_fd())?;
-            if next == want {
-                ready.clear_ready();
-            }
-            want = next;
+            ready.map_err(|_| Failure::Closed { silent: false })?;
+            want = tls.handshake(socket)?;
         }
     }
 
@@ -80,27 +72,24 @@ impl Leg {
         context: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { watched, tls } = self;
+        let Self { socket, tls } = self;
         // What TLS holds already makes no socket readable.
         if let Some(tls) = tls
             && tls.holds_something()
         {
-            match tls.read(watched.get_ref().as_fd(), into) {
+            match tls.read(socket, into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Poll::Ready(other),
             }
         }
         loop {
-            let mut ready = ready!(watched.poll_read_ready(context))?;
+            ready!(socket.poll_readable(context))?;
             let read = match tls {
-                Some(tls) => tls.read(watched.get_ref().as_fd(), into),
-                None => recv(watched.get_ref(), &mut into[..], RecvFlags::empty())
-                    .map(|(read, _)| read)
-                    .map_err(Into::into),
+                Some(tls) => tls.read(socket, into),
+                None => socket.recv(into).map_err(Into::into),
             };
             match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Poll::Ready(other),
             }
         }
@@ -112,16 +101,18 @@ impl Leg {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { watched, tls } = self;
+        let Self { socket, tls } = self;
         loop {
-            let mut ready = ready!(watched.poll_write_ready(context))?;
+            ready!(socket.poll_writable(context))?;
             let sent = match tls {
-                Some(tls) => tls.write(watched.get_ref().as_fd(), bytes),
-                None => send(watched.get_ref(), bytes, SendFlags::NOSIGNAL).map_err(Into::into),
+                Some(tls) => tls.write(socket, bytes),
+                None => match socket.send(bytes, SendFlags::empty()) {
+                    Ok(0) if !bytes.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+                    other => other.map_err(Into::into),
+                },
             };
             match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Poll::Ready(other),
             }
         }
@@ -129,16 +120,15 @@ impl Leg {
 
     /// Sends what TLS has taken and not sent yet.
     pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { watched, tls } = self;
+        let Self { socket, tls } = self;
         let Some(tls) = tls.as_mut().filter(|tls| tls.has_unsent()) else {
             return Poll::Ready(Ok(()));
         };
         loop {
-            let mut ready = ready!(watched.poll_write_ready(context))?;
-            if tls.flush(watched.get_ref().as_fd())? {
+            ready!(socket.poll_writable(context))?;
+            if tls.flush(socket)? {
                 return Poll::Ready(Ok(()));
             }
-            ready.clear_ready();
         }
     }
 

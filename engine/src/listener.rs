@@ -3,6 +3,7 @@
 //! Each worker has a TCP socket of its own for an address (`SO_REUSEPORT`), so the kernel spreads
 //! connections and workers share nothing; unix sockets and inherited ones are shared.
 
+use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,13 +12,15 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
-use tokio::io::Interest;
 
 use crate::clock::Clock;
 use crate::frontend::Frontend;
 use crate::session::{Ingress, Peer, run, run_mail};
 use crate::sock;
+use crate::socket::Socket;
+use crate::timer;
 use crate::topology::Proxy;
+use crate::turns;
 use crate::worker::Worker;
 
 pub(crate) mod open;
@@ -42,13 +45,12 @@ const PACE: Duration = Duration::from_millis(5);
 const BATCH: usize = 64;
 
 /// Accepts for as long as the worker listens.
-pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedFd) {
-    let Ok(watched) = sock::watch(socket, Interest::READABLE) else {
-        return;
-    };
+pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: Socket) {
     let Some(front) = &ingress.proxy.front else {
         return;
     };
+    let socket = Ear(socket);
+    let socket = &socket.0;
     loop {
         while !front.has_room_at(ingress.bind) {
             front.room_at(ingress.bind).await;
@@ -57,11 +59,14 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
             worker.process.room().await;
         }
         while is_too_fast(&worker, front) {
-            tokio::time::sleep(PACE).await;
+            timer::sleep(PACE).await;
         }
-        let Ok(mut ready) = watched.readable().await else {
+        if poll_fn(|context| socket.poll_readable(context))
+            .await
+            .is_err()
+        {
             return;
-        };
+        }
         for _ in 0..BATCH {
             if !front.has_room_at(ingress.bind)
                 || !worker.process.has_room()
@@ -69,23 +74,33 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
             {
                 break;
             }
-            match acceptfrom_with(&watched, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok((socket, peer)) => begin(&worker, &ingress, socket, peer),
+            match acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((client, peer)) => begin(&worker, &ingress, client, peer),
                 Err(Errno::AGAIN) => {
-                    ready.clear_ready();
+                    socket.is_drained();
                     break;
                 }
                 // The client has gone while it waited.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 Err(_) => {
                     worker.process.not_accepted.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(BACK_OFF).await;
+                    timer::sleep(BACK_OFF).await;
                     break;
                 }
             }
         }
-        drop(ready);
-        tokio::task::yield_now().await;
+        if socket.state().readable {
+            turns::next().await;
+        }
+    }
+}
+
+/// A listening socket. Others may have duplicates of it, so that closing does not take it out of the poller.
+struct Ear(Socket);
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.0.unwatch();
     }
 }
 
@@ -110,7 +125,7 @@ fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Opti
     if let Some(keepalive) = &ingress.front().keepalive {
         sock::keep_alive(&socket, keepalive);
     }
-    let (worker, ingress) = (Rc::clone(worker), Rc::clone(ingress));
+    let (worker, ingress, socket) = (Rc::clone(worker), Rc::clone(ingress), socket.into());
     if ingress.mail.is_some() {
         tokio::task::spawn_local(run_mail(worker, ingress, socket, peer));
     } else {

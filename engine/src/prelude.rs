@@ -4,13 +4,13 @@
 //! client asks for is known when the backend is chosen.
 
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::future::poll_fn;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use config::model::LogLines;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use tokio::io::Interest;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, Shutdown, shutdown};
 use wire::proxy::{self, Header, Parsed};
 
 use crate::clock::Clock;
@@ -18,7 +18,7 @@ use crate::end::{Cause, Ending, Phase};
 use crate::leg::Leg;
 use crate::log::{Level, Line, Route, line};
 use crate::session::{Peer, Session};
-use crate::sock;
+use crate::socket::Socket;
 use crate::tls::{Acceptor, Failure, Stream};
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
@@ -26,7 +26,7 @@ use crate::worker::Worker;
 /// The client's socket, TLS on it where there is any, and what was read beyond a PROXY header.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: Socket,
     pub(crate) early: Vec<u8>,
     /// In a cell, because whoever brings a greeting may say it.
     pub(crate) tls: Option<RefCell<Stream>>,
@@ -37,10 +37,10 @@ impl Client {
     pub(crate) fn say(&self, words: &[u8]) -> usize {
         match &self.tls {
             // An error here is the client's: the relay's first read of it will tell.
-            None => send(&self.socket, words, SendFlags::NOSIGNAL).unwrap_or(0),
+            None => self.socket.send(words, SendFlags::empty()).unwrap_or(0),
             Some(tls) => {
                 let mut tls = tls.borrow_mut();
-                tls.write(self.socket.as_fd(), words).unwrap_or(0)
+                tls.write(&self.socket, words).unwrap_or(0)
             }
         }
     }
@@ -50,7 +50,7 @@ impl Client {
         if let Some(tls) = &self.tls {
             let mut tls = tls.borrow_mut();
             tls.say_goodbye();
-            let _ = tls.flush(self.socket.as_fd());
+            let _ = tls.flush(&self.socket);
         }
         let _ = shutdown(&self.socket, Shutdown::Write);
     }
@@ -67,7 +67,7 @@ pub(crate) async fn receive(
     worker: &Worker,
     ticket: &Ticket<'_>,
     session: &mut Session,
-    socket: OwnedFd,
+    socket: Socket,
 ) -> Result<Client, Ending> {
     let mut client = Client {
         socket,
@@ -137,7 +137,7 @@ async fn accept_tls(
     let front = session.ingress.front();
     let limit = front.timeout_client_hs.or(front.timeout_client);
     let shake = async {
-        let mut leg = Leg::plain(client.socket).map_err(|_| Failure::Closed { silent: false })?;
+        let mut leg = Leg::plain(client.socket);
         let mut tls = acceptor.accept()?;
         tls.feed(&std::mem::take(&mut client.early));
         leg.upgrade(tls).await?;
@@ -199,33 +199,30 @@ impl Refusal {
 
 async fn read_header(
     worker: &Worker,
-    socket: OwnedFd,
-) -> Result<(OwnedFd, Header, Vec<u8>), Refusal> {
+    socket: Socket,
+) -> Result<(Socket, Header, Vec<u8>), Refusal> {
     let unwatchable = |error: std::io::Error| Refusal {
         text: error.to_string(),
         null: false,
     };
-    let watched = sock::watch(socket, Interest::READABLE).map_err(unwatchable)?;
     let mut got = Vec::new();
     loop {
-        let mut ready = watched.readable().await.map_err(unwatchable)?;
+        poll_fn(|context| socket.poll_readable(context))
+            .await
+            .map_err(unwatchable)?;
         let mut scratch = worker.scratch.borrow_mut();
-        match recv(&watched, &mut scratch[..], RecvFlags::empty()) {
-            Ok((0, _)) => return Err(Refusal::closed(got.is_empty())),
-            Ok((read, _)) => got.extend_from_slice(&scratch[..read]),
-            Err(rustix::io::Errno::AGAIN) => {
-                ready.clear_ready();
-                continue;
-            }
+        match socket.recv(&mut scratch) {
+            Ok(0) => return Err(Refusal::closed(got.is_empty())),
+            Ok(read) => got.extend_from_slice(&scratch[..read]),
+            Err(Errno::AGAIN) => continue,
             Err(_) => return Err(Refusal::closed(got.is_empty())),
         }
         drop(scratch);
         match proxy::parse(&got) {
             Ok(Parsed::Incomplete) => {}
             Ok(Parsed::Complete { header, length }) => {
-                drop(ready);
                 let early = got.split_off(length);
-                return Ok((watched.into_inner(), header, early));
+                return Ok((socket, header, early));
             }
             Err(error) => {
                 return Err(Refusal {

@@ -4,8 +4,7 @@
 //! timeouts, endings (`relay/row.rs`). It keeps its ticket, by which it is listed and ended from outside.
 
 use std::future::poll_fn;
-use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::leg::Leg;
 use crate::order::SessionLeg;
 use crate::relay::{Legs, Side, later};
 use crate::session::Session;
+use crate::turns;
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
 
@@ -54,9 +54,7 @@ pub(crate) async fn relay(
     session: &mut Session,
     legs: Legs,
 ) -> Ending {
-    let Ok(mut pair) = Pair::new(worker, session, legs) else {
-        return Ending::RESOURCE;
-    };
+    let mut pair = Pair::new(worker, session, legs);
     ticket.note(session);
     let ending = loop {
         pair.tell(ticket);
@@ -77,7 +75,7 @@ pub(crate) async fn relay(
 }
 
 impl<'w> Pair<'w> {
-    fn new(worker: &'w Worker, session: &Session, legs: Legs) -> io::Result<Self> {
+    fn new(worker: &'w Worker, session: &Session, legs: Legs) -> Self {
         let now = Clock::get().now();
         let moved = legs.already_out + legs.to_client.len() as u64;
         let way = |pending, moved| Way {
@@ -85,16 +83,16 @@ impl<'w> Pair<'w> {
             moved,
             ..Way::default()
         };
-        Ok(Self {
+        Self {
             worker,
-            client: Leg::new(legs.client, legs.client_tls)?,
-            server: Leg::new(legs.server, legs.server_tls)?,
+            client: Leg::new(legs.client, legs.client_tls),
+            server: Leg::new(legs.server, legs.server_tls),
             ways: [
                 way(legs.to_server, session.early_bytes_in),
                 way(legs.to_client, moved),
             ],
             last: [now; 2],
-        })
+        }
     }
 
     fn moved(&self) -> [u64; 2] {
@@ -109,7 +107,7 @@ impl<'w> Pair<'w> {
                 Side::Server => &self.server,
             };
             SessionLeg {
-                fd: leg.socket().as_raw_fd(),
+                fd: leg.socket().as_fd().as_raw_fd(),
                 moved: own.moved,
                 pending: other.pending.len() as u64,
                 eof: own.eof,
@@ -168,7 +166,7 @@ impl<'w> Pair<'w> {
                 return Poll::Ready(Ok(()));
             }
             if budget == 0 {
-                context.waker().wake_by_ref();
+                turns::wake_in_next(context.waker());
                 return Poll::Pending;
             }
             let mut scratch = self.worker.scratch.borrow_mut();

@@ -14,7 +14,6 @@
 //! [`Session`] is what is known of it, moved from stage to stage; whoever holds it owns its end.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +28,7 @@ use crate::end::{self, Ending};
 use crate::prelude::Client;
 use crate::relay::Side;
 use crate::server::Server;
+use crate::socket::Socket;
 use crate::tls::Acceptor;
 use crate::topology::Proxy;
 use crate::wait::Ticket;
@@ -223,7 +223,7 @@ impl Session {
 }
 
 /// Lives a session from its accepted socket to the relay, or to its end.
-pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedFd, peer: Peer) {
+pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: Socket, peer: Peer) {
     let mut session = Session::begin(&worker, ingress, peer);
     let ticket = Ticket::take(&worker, &session);
     let ready = prepare(&worker, &ticket, &mut session, socket).await;
@@ -247,12 +247,7 @@ pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: OwnedF
 }
 
 /// The same in `mode smtp`: a session stays a task as long as it lives.
-pub(crate) async fn run_mail(
-    worker: Rc<Worker>,
-    ingress: Rc<Ingress>,
-    socket: OwnedFd,
-    peer: Peer,
-) {
+pub(crate) async fn run_mail(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: Socket, peer: Peer) {
     let mut session = Session::begin(&worker, ingress, peer);
     let ticket = Ticket::take(&worker, &session);
     // What is needed to begin takes no room later.
@@ -274,7 +269,7 @@ async fn prepare(
     worker: &Rc<Worker>,
     ticket: &Ticket<'_>,
     session: &mut Session,
-    socket: OwnedFd,
+    socket: Socket,
 ) -> Result<(Client, Connected), Ending> {
     let client = prelude::receive(worker, ticket, session, socket).await?;
     route::choose_backend(worker, session)?;

@@ -23,7 +23,6 @@ mod spool;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -43,6 +42,8 @@ use crate::connect::Connected;
 use crate::end::Ending;
 use crate::prelude::{self, Client};
 use crate::session::Session;
+use crate::timer;
+use crate::turns;
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
 
@@ -50,7 +51,7 @@ use crate::worker::Worker;
 const BUFFER: usize = 64 * 1024;
 
 /// Bytes a session may move until others have their turn.
-const BUDGET: usize = 1 << 20;
+const BUDGET: usize = 256 * 1024;
 
 /// Replies that may wait for a client until it is not read any more.
 const BACKLOG: usize = 32 * 1024;
@@ -89,12 +90,8 @@ pub(crate) async fn converse(
         socket: client.socket,
         tls: client.tls.map(RefCell::into_inner),
     };
-    let Ok(mut wire) = Wire::new(worker, session, line) else {
-        return Ending::RESOURCE;
-    };
-    if wire.join(&mut dialogue, connected, now).is_err() {
-        return Ending::RESOURCE;
-    }
+    let mut wire = Wire::new(worker, session, line);
+    wire.join(&mut dialogue, connected, now);
     wire.hear(&mut dialogue, &client.early, now);
     drop(client.early);
     let ending = loop {
@@ -121,7 +118,8 @@ pub(crate) async fn converse(
         wire.settle(&dialogue, ticket);
         match wire.wait(&mut dialogue, ticket).await {
             // Others have their turn.
-            Ok(()) => tokio::task::yield_now().await,
+            Ok(()) if std::mem::take(&mut wire.spent) => turns::next().await,
+            Ok(()) => {}
             Err(Stop::Late) => dialogue.tick(Clock::get().now(), &mut wire),
             Err(Stop::Ended(ending)) => {
                 wire.say_goodbye();
@@ -150,6 +148,8 @@ struct Wire<'s> {
     /// What the present wait is for: until then, or for an acknowledgement.
     until: Option<Millis>,
     asks: bool,
+    /// It has moved as much as one may in a turn.
+    spent: bool,
     /// Searches since a client last got an answer.
     searches: u32,
     /// Servers that failed it since, in that order.
@@ -157,9 +157,9 @@ struct Wire<'s> {
 }
 
 impl<'s> Wire<'s> {
-    fn new(worker: &'s Rc<Worker>, session: &'s mut Session, client: Line) -> Result<Self, Ending> {
-        Ok(Self {
-            client: Leg::new(client).map_err(|_| Ending::RESOURCE)?,
+    fn new(worker: &'s Rc<Worker>, session: &'s mut Session, client: Line) -> Self {
+        Self {
+            client: Leg::new(client),
             worker,
             session,
             server: None,
@@ -169,23 +169,18 @@ impl<'s> Wire<'s> {
             better: false,
             until: None,
             asks: false,
+            spent: false,
             searches: 0,
             failed: Vec::new(),
-        })
+        }
     }
 
     /// A server has greeted: it belongs to the session.
-    fn join(
-        &mut self,
-        dialogue: &mut Dialogue,
-        connected: Connected,
-        now: Millis,
-    ) -> Result<(), Ending> {
-        let line = Line {
+    fn join(&mut self, dialogue: &mut Dialogue, connected: Connected, now: Millis) {
+        self.server = Some(Leg::new(Line {
             socket: connected.socket,
             tls: connected.tls,
-        };
-        self.server = Some(Leg::new(line).map_err(|_| Ending::RESOURCE)?);
+        }));
         let server = self
             .session
             .server
@@ -195,7 +190,6 @@ impl<'s> Wire<'s> {
         self.looked = now;
         dialogue.server_ready(server as ServerId, offer, &connected.to_client, now, self);
         self.flush();
-        Ok(())
     }
 
     /// The client has said that.
@@ -219,8 +213,8 @@ impl<'s> Wire<'s> {
         let pump = poll_fn(|context| self.pump(dialogue, ticket, context));
         if asks {
             // Too short for the heartbeat.
-            let pump = pin!(async { drop(tokio::time::timeout(ACK_POLL, pump).await) });
-            return ticket.wait(limit, pump).await;
+            let pump = timer::within(timer::sleep(ACK_POLL), pump);
+            return ticket.wait(limit, pump).await.map(|_| ());
         }
         ticket.wait(limit, pump).await
     }
@@ -260,7 +254,8 @@ impl<'s> Wire<'s> {
                 break;
             }
         }
-        let mut anew = budget == 0;
+        self.spent = budget == 0;
+        let mut anew = self.spent;
         if dialogue.wants_acknowledgement() {
             if self.is_acknowledged() {
                 dialogue.acknowledged(now, self);

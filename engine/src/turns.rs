@@ -1,78 +1,148 @@
-//! When a worker runs its relay table: as soon as the runtime reports it, and before the runtime waits.
+//! A worker's turns: what the kernel reports, what tasks make of it, and the wait for more.
+//!
+//! A turn serves rows with a few bytes first, then tasks (new sessions and greetings among them), then bulk. All wait in
+//! one place, the thread's poller; whoever wakes a task from another thread rings the bell there.
 //!
 //! Before it waits, a worker lets others run. Under load the peers' answers are there when it comes back: one turn
-//! serves several sessions, nobody had to be woken, and the runtime need not be asked. Where that brings nothing
-//! (a lone session, whose peer needs its time on another core) or costs too much (others keep the core for long),
-//! the worker waits at once.
+//! serves several sessions, and nobody had to be woken. Where that brings nothing (a lone session, whose peer needs its
+//! time on another core) or costs too much (others keep the core for long), the worker waits at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use tokio::io::Interest;
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::task::LocalSet;
 
 use crate::clock::Clock;
-use crate::sock;
 use crate::worker::Worker;
-
-/// For how long turns follow each other before the runtime looks after its other tasks, new sessions among them, in
-/// microseconds.
-const STRETCH: u64 = 400;
+use crate::{poller, timer};
 
 thread_local! {
-    /// The worker of this thread, for the runtime's hook.
-    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    /// It is a worker's thread.
+    static HAS_TURNS: Cell<bool> = const { Cell::new(false) };
+
+    /// Those who go on in the next turn.
+    static PATIENT: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lets [`before_wait`] find the worker of this thread.
-pub(crate) fn adopt(worker: &Rc<Worker>) {
-    WORKER.set(Some(Rc::clone(worker)));
+/// Wakes a worker that waits; rung by wakers, and silent while it is awake.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    rung: AtomicBool,
+    asleep: AtomicBool,
+    event: OwnedFd,
 }
 
-/// Runs the relay table whenever its epoll instance has something.
-pub(crate) async fn run(worker: Rc<Worker>, epoll: OwnedFd) {
-    let Ok(watched) = sock::watch(epoll, Interest::READABLE) else {
-        return;
-    };
-    loop {
-        tokio::select! {
-            biased;
-            ready = watched.readable() => match ready {
-                // Nothing is lost: the turn that follows takes all there is, or says that there is more.
-                Ok(mut ready) => ready.clear_ready(),
-                Err(_) => return,
-            },
-            () = worker.more.notified() => {}
-        }
-        if worker.turn().more {
-            worker.more.notify_one();
-            tokio::task::yield_now().await;
+impl Bell {
+    /// Gives this thread its poller, and a bell to it.
+    ///
+    /// # Errors
+    /// The system has no room for them.
+    pub(crate) fn hang() -> std::io::Result<Arc<Self>> {
+        poller::adopt()?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        poller::hear(&event)?;
+        Ok(Arc::new(Self {
+            rung: AtomicBool::new(true),
+            asleep: AtomicBool::new(false),
+            event,
+        }))
+    }
+}
+
+// Who rings has left its mark before it looks whether the worker sleeps, and the worker says that it does before it
+// looks for marks: one of the two sees the other.
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.rung.swap(true, Ordering::SeqCst) && self.asleep.load(Ordering::SeqCst) {
+            let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
         }
     }
 }
 
-/// What the runtime of a worker does before it waits.
-pub(crate) fn before_wait() {
-    WORKER.with_borrow(|worker| {
-        let Some(worker) = worker else { return };
-        let mut breather = worker.breather.borrow_mut();
-        let mut from = Clock::get().micros();
-        let end = from + STRETCH;
-        while from < end && breather.is_due(from) {
+/// Lets everybody else have a turn first: the task goes on when the kernel was asked again.
+pub(crate) async fn next() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        wake_in_next(context.waker());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Has a task woken in the next turn, behind all for whom something has come; on a thread without turns by its
+/// runtime.
+pub(crate) fn wake_in_next(waker: &Waker) {
+    if HAS_TURNS.get() {
+        PATIENT.with_borrow_mut(|patient| patient.push(waker.clone()));
+    } else {
+        waker.wake_by_ref();
+    }
+}
+
+/// Runs a worker until `life` is over.
+pub(crate) fn run(worker: &Worker, bell: &Arc<Bell>, life: impl Future<Output = ()>) {
+    let tasks = LocalSet::new();
+    let waker = Waker::from(Arc::clone(bell));
+    let mut context = Context::from_waker(&waker);
+    let mut life = pin!(tasks.run_until(life));
+    let mut breather = Breather::default();
+    HAS_TURNS.set(true);
+    loop {
+        if bell.rung.swap(false, Ordering::SeqCst) && life.as_mut().poll(&mut context).is_ready() {
+            return;
+        }
+        worker.go_on();
+        worker.log.flush();
+        let patient = PATIENT.with_borrow(|patient| !patient.is_empty());
+        if patient || worker.has_more() || bell.rung.load(Ordering::SeqCst) {
+            turn(worker, bell, Some(Duration::ZERO));
+            continue;
+        }
+        let from = Clock::get().micros();
+        if breather.is_due(from) {
             std::thread::yield_now();
             let to = Clock::get().micros();
-            let turn = worker.turn();
-            breather.note(turn.events, from, to);
-            if turn.more {
-                worker.more.notify_one();
+            let found = turn(worker, bell, Some(Duration::ZERO));
+            breather.note(found, from, to);
+            if found > 0 {
+                continue;
             }
-            if turn.more || turn.events == 0 {
-                break;
-            }
-            from = Clock::get().micros();
         }
-        worker.log.flush();
-    });
+        bell.asleep.store(true, Ordering::SeqCst);
+        let patience = match bell.rung.load(Ordering::SeqCst) {
+            true => Some(Duration::ZERO),
+            false => timer::next()
+                .map(|due| Duration::from_millis(due.saturating_sub(Clock::get().now()))),
+        };
+        turn(worker, bell, patience);
+    }
+}
+
+/// Handles what the kernel reports, once; how much that was.
+fn turn(worker: &Worker, bell: &Bell, patience: Option<Duration>) -> usize {
+    let events = poller::wait(patience);
+    bell.asleep.store(false, Ordering::SeqCst);
+    let now = Clock::get().now();
+    let found = events.len();
+    worker.heed(&events, now);
+    poller::keep(events);
+    timer::wake(now);
+    PATIENT.take().into_iter().for_each(Waker::wake);
+    found
 }
 
 /// Whether it is worth while to let others run before waiting.

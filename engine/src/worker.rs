@@ -1,33 +1,31 @@
-//! A worker: a thread with its own runtime, its own listeners, its own relay table.
+//! A worker: a thread with its own tasks, its own listeners, its own relay table, and one poller for them all.
 //!
 //! Nothing of it is shared but counters and the topology. Others reach it by message.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use config::model::TlsStart;
-use tokio::runtime::LocalOptions;
-use tokio::sync::Notify;
+use rustix::event::epoll;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use wire::smtp::Why;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::controller::Evidence;
 use crate::end::{self, Cause, Ending};
 use crate::listener::{Listener, accept_loop};
 use crate::log::{LogBuffer, LogSink};
 use crate::order::{Order, SessionView};
 use crate::process::Process;
-use crate::relay::{Legs, Relay, Turn};
+use crate::relay::{Legs, Relay};
 use crate::session::{Ingress, Session};
-use crate::smtp;
 use crate::topology::Topology;
-use crate::turns::{self, Breather};
+use crate::turns::{self, Bell};
 use crate::wait::{Stop, WaitingRoom};
+use crate::{poller, smtp, timer};
 
 /// How many silent servers a worker takes leave of at once.
 const PARTINGS: u32 = 256;
@@ -45,9 +43,6 @@ pub(crate) struct Worker {
     /// What sessions in `mode smtp` share.
     pub(crate) mail: smtp::Desk,
     relay: RefCell<Relay>,
-    /// The relay table has more to do than one turn allowed.
-    pub(crate) more: Notify,
-    pub(crate) breather: RefCell<Breather>,
     /// Sessions that ended in this turn.
     ended: RefCell<Vec<(Session, Ending)>>,
     sessions: Cell<u32>,
@@ -80,18 +75,14 @@ pub(crate) fn start(setup: Setup) -> std::io::Result<Handle> {
     let name = format!("worker {}", setup.id + 1);
     let (stands, answer) = std::sync::mpsc::sync_channel(1);
     let run = move || {
-        let made = Relay::new(!setup.topology.model.global.nosplice).and_then(|relay| {
-            let epoll = relay.descriptor()?;
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            builder.on_thread_park(turns::before_wait);
-            let runtime = builder.enable_all().build_local(LocalOptions::default())?;
-            Ok((relay, epoll, runtime))
-        });
         // Whoever starts us waits for this word.
-        match made {
-            Ok((relay, epoll, runtime)) => {
+        match Bell::hang() {
+            Ok(bell) => {
                 let _ = stands.send(Ok(()));
-                runtime.block_on(work(setup, relay, epoll, inbox));
+                let heartbeat = setup.heartbeat;
+                let (worker, listeners) = Worker::new(setup);
+                let life = work(Rc::clone(&worker), listeners, heartbeat, inbox);
+                turns::run(&worker, &bell, life);
             }
             Err(error) => drop(stands.send(Err(error))),
         }
@@ -101,40 +92,45 @@ pub(crate) fn start(setup: Setup) -> std::io::Result<Handle> {
     Ok(Handle { orders, thread })
 }
 
-async fn work(setup: Setup, relay: Relay, epoll: OwnedFd, inbox: UnboundedReceiver<Order>) {
-    let worker = Rc::new(Worker {
-        id: setup.id,
-        process: setup.process,
-        topology: setup.topology,
-        log: LogBuffer::new(setup.log),
-        waiting: WaitingRoom::default(),
-        scratch: RefCell::new(vec![0; 16 * 1024]),
-        mail: smtp::Desk::default(),
-        relay: RefCell::new(relay),
-        more: Notify::new(),
-        breather: RefCell::default(),
-        ended: RefCell::default(),
-        sessions: Cell::new(0),
-        partings: Cell::new(0),
-        evidence: setup.evidence,
-    });
-    let accepting: Vec<_> = setup
-        .listeners
+async fn work(
+    worker: Rc<Worker>,
+    listeners: Vec<Listener>,
+    heartbeat: Duration,
+    inbox: UnboundedReceiver<Order>,
+) {
+    let accepting: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
             let ingress = Rc::new(worker.ingress(&listener));
-            let task = accept_loop(Rc::clone(&worker), ingress, listener.socket);
+            let task = accept_loop(Rc::clone(&worker), ingress, listener.socket.into());
             (listener.proxy.index, tokio::task::spawn_local(task))
         })
         .collect();
-    turns::adopt(&worker);
-    tokio::task::spawn_local(turns::run(Rc::clone(&worker), epoll));
-    tokio::task::spawn_local(heartbeat(Rc::clone(&worker), setup.heartbeat));
+    tokio::task::spawn_local(beat(Rc::clone(&worker), heartbeat));
     obey(&worker, inbox, accepting).await;
     worker.log.flush();
 }
 
 impl Worker {
+    fn new(setup: Setup) -> (Rc<Self>, Vec<Listener>) {
+        let splice = !setup.topology.model.global.nosplice;
+        let worker = Self {
+            id: setup.id,
+            process: setup.process,
+            topology: setup.topology,
+            log: LogBuffer::new(setup.log),
+            waiting: WaitingRoom::default(),
+            scratch: RefCell::new(vec![0; 16 * 1024]),
+            mail: smtp::Desk::default(),
+            relay: RefCell::new(Relay::new(splice)),
+            ended: RefCell::default(),
+            sessions: Cell::new(0),
+            partings: Cell::new(0),
+            evidence: setup.evidence,
+        };
+        (Rc::new(worker), setup.listeners)
+    }
+
     fn ingress(&self, listener: &Listener) -> Ingress {
         let conf = listener.proxy.conf();
         let own = conf.back.as_ref().map(|_| listener.proxy.index);
@@ -218,30 +214,44 @@ impl Worker {
         self.finish(&mut ended);
     }
 
-    /// Runs the relay table once, with all that ends in it.
-    pub(crate) fn turn(&self) -> Turn {
+    /// Takes note of what the kernel reports: wakes tasks, and moves what came for rows with a few bytes.
+    pub(crate) fn heed(&self, events: &[epoll::Event], now: Millis) {
         let mut ended = self.ended.borrow_mut();
-        let now = Clock::get().now();
-        let turn = self.relay.borrow_mut().turn(now, &mut ended);
+        let mut relay = self.relay.borrow_mut();
+        relay.begin(now);
+        for event in events {
+            if let Some(place) = poller::note(event) {
+                relay.told(place, &mut ended);
+            }
+        }
+        drop(relay);
         self.finish(&mut ended);
-        turn
+    }
+
+    /// Whether rows have more to move.
+    pub(crate) fn has_more(&self) -> bool {
+        self.relay.borrow().has_more()
+    }
+
+    /// Lets rows go on that have more to move.
+    pub(crate) fn go_on(&self) {
+        let mut ended = self.ended.borrow_mut();
+        self.relay.borrow_mut().go_on(&mut ended);
+        self.finish(&mut ended);
     }
 
     fn finish(&self, ended: &mut Vec<(Session, Ending)>) {
         for (session, ending) in ended.drain(..) {
             end::finish(self, session, ending);
         }
-        self.log.flush();
     }
 }
 
 /// Looks at deadlines.
-async fn heartbeat(worker: Rc<Worker>, every: Duration) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn beat(worker: Rc<Worker>, every: Duration) {
     let mut ended = Vec::new();
     loop {
-        ticks.tick().await;
+        timer::sleep(every).await;
         let now = Clock::get().now();
         worker.waiting.sweep(now);
         worker.relay.borrow_mut().sweep(now, &mut ended);

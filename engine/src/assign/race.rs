@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use config::model::Back;
 
@@ -22,6 +21,7 @@ use crate::end::{Ending, Phase};
 use crate::health::Sight;
 use crate::prelude::{Client, patience};
 use crate::session::Session;
+use crate::timer;
 use crate::topology::Proxy;
 use crate::wait::{Stop, Ticket};
 use crate::worker::Worker;
@@ -128,7 +128,7 @@ impl<'b> Race<'b> {
                 Step::Look(server) if self.stands(server) => self.plan.stands(server),
                 Step::Look(server) | Step::Abandon(server) => self.abandon(session, server, now)?,
                 Step::GiveUp => return Err(self.give_up()),
-                Step::Wait(until) => match self.wait(session, until, now).await? {
+                Step::Wait(until) => match self.wait(session, until).await? {
                     Event::Time => {}
                     Event::Answer(place, Ok(connected)) => {
                         self.settle(session, place);
@@ -241,12 +241,7 @@ impl<'b> Race<'b> {
     }
 
     /// Polls whom was asked, oldest first; until one has its end, or the plan has something to do.
-    async fn wait(
-        &mut self,
-        session: &Session,
-        until: Option<Millis>,
-        now: Millis,
-    ) -> Result<Event, Ending> {
+    async fn wait(&mut self, session: &Session, until: Option<Millis>) -> Result<Event, Ending> {
         let scene = self.scene();
         let contenders = &mut self.contenders;
         let answer = poll_fn(|context| {
@@ -261,8 +256,7 @@ impl<'b> Race<'b> {
             match until {
                 None => answer.await,
                 Some(until) => {
-                    let left = Duration::from_millis(until.saturating_sub(now));
-                    let timed = tokio::time::timeout(left, answer).await;
+                    let timed = timer::within(timer::sleep_until(until), answer).await;
                     timed.unwrap_or(Event::Time)
                 }
             }

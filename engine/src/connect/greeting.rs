@@ -4,16 +4,16 @@
 //! A postscreen teaser (`220-`) is a greeting; `421` and `554` are not.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-use tokio::io::unix::AsyncFd;
+use rustix::net::SendFlags;
 
 use super::{Fault, Scene};
 use crate::leg::Leg;
+use crate::socket::Socket;
+use crate::timer;
 
 /// How long a server whose session another has got may take to greet, to hear QUIT and to close.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ fn judge(said: &[u8], prefix: &[u8]) -> Verdict {
 
 /// A server that is listened to.
 pub(super) enum Voice<'a> {
-    Plain(&'a AsyncFd<OwnedFd>),
+    Plain(&'a Socket),
     /// Within TLS.
     Secret(&'a mut Leg),
 }
@@ -50,17 +50,15 @@ pub(super) enum Voice<'a> {
 impl Voice<'_> {
     /// What it says; 0 is the end.
     fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        let watched = match self {
+        let socket = match self {
             Self::Secret(leg) => return leg.poll_read(context, into),
-            Self::Plain(watched) => *watched,
+            Self::Plain(socket) => *socket,
         };
         loop {
-            let mut ready = ready!(watched.poll_read_ready(context))?;
-            match recv(watched, &mut into[..], RecvFlags::empty()) {
-                Ok((read, _)) => return Poll::Ready(Ok(read)),
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
+            ready!(socket.poll_readable(context))?;
+            match socket.recv(into) {
+                Err(Errno::AGAIN) => {}
+                other => return Poll::Ready(other.map_err(Into::into)),
             }
         }
     }
@@ -69,7 +67,7 @@ impl Voice<'_> {
     fn say(&mut self, context: &mut Context<'_>, word: &[u8]) {
         match self {
             Self::Secret(leg) => drop(leg.poll_write(context, word)),
-            Self::Plain(watched) => drop(send(watched, word, SendFlags::NOSIGNAL)),
+            Self::Plain(socket) => drop(socket.send(word, SendFlags::empty())),
         }
     }
 }
@@ -130,7 +128,7 @@ pub(crate) async fn part(mut leg: Leg) {
         io::Result::Ok(())
     };
     // Late or broken: it would have been too late for the session as well.
-    let _ = tokio::time::timeout(FAREWELL, leave).await;
+    let _ = timer::within(timer::sleep(FAREWELL), leave).await;
 }
 
 /// The first line, whole: it may be all the client gets to hear.

@@ -6,8 +6,7 @@
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-use tokio::io::unix::AsyncFd;
+use rustix::net::SendFlags;
 use wire::smtp::{Progress, Refusal, Upgrade};
 
 use super::greeting::{self, Voice};
@@ -29,10 +28,10 @@ impl Attempt {
         context: &mut Context<'_>,
         scene: &Scene<'_>,
     ) -> Poll<Result<(), Fault>> {
-        let Some(watched) = &self.watched else {
+        let Some(socket) = &self.socket else {
             return Poll::Ready(Err(Fault::Refused));
         };
-        let mut voice = Voice::Plain(watched);
+        let mut voice = Voice::Plain(socket);
         let greeted = greeting::poll_greeting(context, scene, &mut voice, &mut self.said);
         let (_, said) = ready!(greeted)?;
         self.stage = Stage::Upgrade;
@@ -45,19 +44,18 @@ impl Attempt {
         context: &mut Context<'_>,
         scene: &Scene<'_>,
     ) -> Poll<Result<(), Fault>> {
-        let Some(watched) = &self.watched else {
+        let Some(socket) = &self.socket else {
             return Poll::Ready(Err(Fault::Refused));
         };
         let mut scratch = scene.worker.scratch.borrow_mut();
         let read = loop {
-            let Ok(mut ready) = ready!(watched.poll_read_ready(context)) else {
-                return Poll::Ready(Err(Fault::Refused));
-            };
-            match recv(watched, &mut scratch[..], RecvFlags::empty()) {
-                Ok((0, _)) => return Poll::Ready(Err(Fault::Refused)),
-                Ok((read, _)) => break read,
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
+            if ready!(socket.poll_readable(context)).is_err() {
+                return Poll::Ready(Err(Fault::Resource));
+            }
+            match socket.recv(&mut scratch) {
+                Ok(0) => return Poll::Ready(Err(Fault::Refused)),
+                Ok(read) => break read,
+                Err(Errno::AGAIN) => {}
                 Err(_) => return Poll::Ready(Err(Fault::Refused)),
             }
         };
@@ -65,7 +63,7 @@ impl Attempt {
     }
 
     fn upgrade(&mut self, said: &[u8]) -> Result<(), Fault> {
-        let (Some(upgrade), Some(watched)) = (&mut self.upgrade, &self.watched) else {
+        let (Some(upgrade), Some(socket)) = (&mut self.upgrade, &self.socket) else {
             return Err(Fault::Refused);
         };
         let progress = upgrade.take(said).map_err(|refusal| match refusal {
@@ -75,17 +73,15 @@ impl Attempt {
         match progress {
             Progress::More => Ok(()),
             // So few bytes a socket takes that has nothing else.
-            Progress::Say(line) => match send(watched, line.as_bytes(), SendFlags::NOSIGNAL) {
+            Progress::Say(line) => match socket.send(line.as_bytes(), SendFlags::empty()) {
                 Ok(sent) if sent == line.len() => Ok(()),
                 _ => Err(Fault::Refused),
             },
             Progress::Secure => {
-                let socket = self.watched.take().map(AsyncFd::into_inner);
-                let (Some(socket), Some(tls)) = (socket, self.tls.take()) else {
+                let (Some(socket), Some(tls)) = (self.socket.take(), self.tls.take()) else {
                     return Err(Fault::Refused);
                 };
-                let leg = Leg::new(socket, Some(tls)).map_err(|_| Fault::Resource)?;
-                self.stage = Stage::Handshake(leg);
+                self.stage = Stage::Handshake(Leg::new(socket, Some(tls)));
                 Ok(())
             }
         }

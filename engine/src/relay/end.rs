@@ -1,19 +1,18 @@
 //! One end of a row: a socket, what waits to be sent to it, and what is known of it.
 
-use std::os::fd::OwnedFd;
-
 use super::pipe::Pipe;
+use crate::socket::Socket;
 use crate::tls::Stream;
 
 /// What a session brings along when it enters the relay.
 #[derive(Debug)]
 pub(crate) struct Legs {
     /// The client's socket.
-    pub(crate) client: OwnedFd,
+    pub(crate) client: Socket,
     /// TLS on it.
     pub(crate) client_tls: Option<Stream>,
     /// The server's socket, connected.
-    pub(crate) server: OwnedFd,
+    pub(crate) server: Socket,
     /// TLS on it.
     pub(crate) server_tls: Option<Stream>,
     /// Bytes already read from the server that the client has not taken yet.
@@ -34,17 +33,11 @@ impl Legs {
 /// One side of a relayed session.
 #[derive(Debug)]
 pub(super) struct End {
-    pub(super) socket: OwnedFd,
-    /// The kernel may have bytes for us.
-    pub(super) readable: bool,
-    /// A hang-up was reported: read on until the end or the error shows.
-    pub(super) hangup: bool,
+    pub(super) socket: Socket,
     /// It will send no more.
     pub(super) eof: bool,
     /// We have told it that no more will come.
     pub(super) shut: bool,
-    /// Writability is watched.
-    pub(super) watches_out: bool,
     /// Bytes read from it.
     pub(super) moved: u64,
     /// When it last sent or took bytes, in milliseconds of the process, wrapping.
@@ -72,7 +65,7 @@ impl Pending {
 }
 
 impl End {
-    pub(super) fn new(socket: OwnedFd, pending: Vec<u8>, now: u32) -> Self {
+    pub(super) fn new(socket: Socket, pending: Vec<u8>, now: u32) -> Self {
         let pending = (!pending.is_empty()).then(|| {
             Box::new(Pending {
                 bytes: pending,
@@ -81,11 +74,8 @@ impl End {
         });
         Self {
             socket,
-            readable: false,
-            hangup: false,
             eof: false,
             shut: false,
-            watches_out: pending.is_some(),
             moved: 0,
             last: now,
             pending,

@@ -4,14 +4,14 @@
 //! a buffer only while its receiver is full. Past [`SPLICE_AFTER`] bytes a pipe carries them.
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{SendFlags, Shutdown, shutdown};
 use rustix::pipe::{SpliceFlags, splice};
 
 use super::end::{End, Pending};
 use super::pipe::PipePool;
 
 /// Bytes of one direction after which splice is cheaper than copying.
-const SPLICE_AFTER: u64 = 128 * 1024;
+pub(super) const SPLICE_AFTER: u64 = 128 * 1024;
 
 /// Bytes a direction may move before other sessions get their turn.
 const BUDGET: usize = 256 * 1024;
@@ -52,7 +52,7 @@ pub(super) fn pump(source: &mut End, sink: &mut End, tools: &mut Tools) -> Flow 
             pass_end_on(source, sink);
             return Flow::Idle;
         }
-        if !source.readable {
+        if !source.socket.state().readable {
             return Flow::Idle;
         }
         if budget == 0 {
@@ -70,7 +70,7 @@ pub(super) fn pump(source: &mut End, sink: &mut End, tools: &mut Tools) -> Flow 
                 source.moved += n as u64;
                 source.last = tools.now;
             }
-            Err(Broken::Empty) => source.readable = false,
+            Err(Broken::Empty) => {}
             Err(Broken::Source) => return Flow::SourceBroken,
             Err(Broken::Sink) => return Flow::SinkBroken,
         }
@@ -86,19 +86,17 @@ enum Broken {
 }
 
 /// Reads once and sends it on; what the sink does not take is kept for it. `Ok(0)`: the source ended.
-fn copy(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usize, Broken> {
-    let read = match recv(&source.socket, &mut tools.scratch[..], RecvFlags::empty()) {
-        Ok((read, _)) => read,
+fn copy(source: &End, sink: &mut End, tools: &mut Tools) -> Result<usize, Broken> {
+    let read = match source.socket.recv(&mut tools.scratch) {
+        Ok(read) => read,
         Err(Errno::AGAIN) => return Err(Broken::Empty),
-        Err(Errno::INTR) => return copy(source, sink, tools),
         Err(_) => return Err(Broken::Source),
     };
-    // A short read has drained the socket, unless an end or an error waits behind the bytes.
-    if read < tools.scratch.len() && !source.hangup {
-        source.readable = false;
+    if read == 0 {
+        return Ok(0);
     }
     let bytes = &tools.scratch[..read];
-    let Ok(sent) = send_some(sink, bytes) else {
+    let Ok(sent) = sink.socket.send(bytes, SendFlags::empty()) else {
         return Err(Broken::Sink);
     };
     if sent > 0 {
@@ -138,7 +136,10 @@ fn fill_pipe(source: &mut End, sink: &mut End, tools: &mut Tools) -> Result<usiz
     tools.pipes.give(pipe);
     match moved {
         Ok(_) => Ok(0),
-        Err(Errno::AGAIN) => Err(Broken::Empty),
+        Err(Errno::AGAIN) => {
+            source.socket.is_drained();
+            Err(Broken::Empty)
+        }
         Err(Errno::INTR) => fill_pipe(source, sink, tools),
         // A kind of socket that cannot be spliced: copying always works.
         Err(Errno::INVAL | Errno::NOSYS) => copy(source, sink, tools),
@@ -152,7 +153,7 @@ fn flush(sink: &mut End, tools: &mut Tools) -> Result<bool, Errno> {
         return Ok(true);
     };
     let mut left = true;
-    while left {
+    while left && !sink.socket.state().full {
         let sent = match &mut pending.pipe {
             Some(pipe) => {
                 let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
@@ -162,13 +163,17 @@ fn flush(sink: &mut End, tools: &mut Tools) -> Result<bool, Errno> {
                         left = pipe.filled > 0;
                         sent
                     }
-                    Err(Errno::AGAIN) => 0,
+                    Err(Errno::AGAIN) => {
+                        sink.socket.is_full();
+                        0
+                    }
                     Err(Errno::INTR) => continue,
                     Err(error) => return Err(error),
                 }
             }
             None => {
-                let sent = send_some(sink, &pending.bytes[pending.sent..])?;
+                let sent =
+                    (sink.socket).send(&pending.bytes[pending.sent..], SendFlags::empty())?;
                 pending.sent += sent;
                 left = pending.sent < pending.bytes.len();
                 sent
@@ -177,29 +182,15 @@ fn flush(sink: &mut End, tools: &mut Tools) -> Result<bool, Errno> {
         if sent > 0 {
             sink.last = tools.now;
         }
-        if left && sent == 0 {
-            sink.pending = Some(pending);
-            return Ok(false);
-        }
+    }
+    if left {
+        sink.pending = Some(pending);
+        return Ok(false);
     }
     if let Some(pipe) = pending.pipe {
         tools.pipes.give(pipe);
     }
     Ok(true)
-}
-
-/// Sends what the socket takes now; 0 when it takes nothing.
-fn send_some(sink: &End, bytes: &[u8]) -> Result<usize, Errno> {
-    if bytes.is_empty() {
-        return Ok(0);
-    }
-    loop {
-        match send(&sink.socket, bytes, SendFlags::NOSIGNAL) {
-            Err(Errno::AGAIN) => return Ok(0),
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
 }
 
 /// Tells the sink that no more will come, once, when everything was sent. When the sink has ended too,

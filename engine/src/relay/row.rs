@@ -1,13 +1,11 @@
 //! A row: one relayed session.
 
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Duration;
-
-use rustix::event::epoll::EventFlags;
 
 use super::end::{End, Legs};
 use super::pipe::PipePool;
-use super::pump::{self, Flow, Tools};
+use super::pump::{self, Flow, SPLICE_AFTER, Tools};
 use crate::clock::Millis;
 use crate::end::Ending;
 use crate::order::SessionLeg;
@@ -38,8 +36,6 @@ pub(crate) enum Outcome {
     Idle,
     /// The budget of this turn is used up and bytes are left.
     Again,
-    /// That side's send buffer is full and its writability is not watched yet.
-    Blocked(Side),
     /// The session is over.
     Ended(Ending),
 }
@@ -49,11 +45,12 @@ pub(crate) enum Outcome {
 pub(crate) struct Row {
     session: Session,
     ends: [End; 2],
-    generation: u32,
+    /// It has a place in the line of those that go on without an event.
+    pub(super) queued: bool,
 }
 
 impl Row {
-    pub(super) fn new(session: Session, legs: Legs, generation: u32, now: Millis) -> Self {
+    pub(super) fn new(session: Session, legs: Legs, now: Millis) -> Self {
         let now = now as u32;
         let mut server = End::new(legs.server, legs.to_server, now);
         server.moved = legs.already_out + legs.to_client.len() as u64;
@@ -62,24 +59,23 @@ impl Row {
         Self {
             session,
             ends: [client, server],
-            generation,
+            queued: false,
         }
     }
 
-    pub(super) fn generation(&self) -> u32 {
-        self.generation
+    /// From now on what happens at its sockets is told to that place. True: something was told already, or waits to be
+    /// sent.
+    pub(super) fn take_sockets(&self, place: u32) -> std::io::Result<bool> {
+        let mut told = false;
+        for end in &self.ends {
+            told |= end.socket.give_to_row(place)? | end.pending.is_some();
+        }
+        Ok(told)
     }
 
-    pub(super) fn socket(&self, side: Side) -> BorrowedFd<'_> {
-        self.ends[side as usize].socket.as_fd()
-    }
-
-    pub(super) fn wants_out(&self, side: Side) -> bool {
-        self.ends[side as usize].watches_out
-    }
-
-    pub(super) fn watched_out(&mut self, side: Side) {
-        self.ends[side as usize].watches_out = true;
+    /// Whether it carries so much that others go first.
+    pub(super) fn is_bulk(&self) -> bool {
+        self.ends.iter().any(|end| end.moved >= SPLICE_AFTER)
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -93,7 +89,7 @@ impl Row {
             let idle = Millis::from((now as u32).wrapping_sub(end.last));
             let limit = self.limit(side).filter(|_| self.is_awaited(side));
             SessionLeg {
-                fd: end.socket.as_raw_fd(),
+                fd: end.socket.as_fd().as_raw_fd(),
                 moved: end.moved,
                 pending: end.pending.as_ref().map_or(0, |pending| pending.left()),
                 eof: end.eof,
@@ -120,18 +116,9 @@ impl Row {
         }
     }
 
-    /// Notes what the kernel reports of a side.
-    pub(super) fn note(&mut self, side: Side, flags: EventFlags) {
-        let end = &mut self.ends[side as usize];
-        let hangup = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR | EventFlags::PRI;
-        end.hangup |= flags.intersects(hangup);
-        end.readable |= flags.intersects(EventFlags::IN | hangup);
-    }
-
     /// Moves bytes both ways as far as they go.
     pub(super) fn pump(&mut self, tools: &mut Tools) -> Outcome {
         let mut again = false;
-        let mut blocked = None;
         for from in [Side::Server, Side::Client] {
             let to = from.other();
             let [client, server] = &mut self.ends;
@@ -142,7 +129,8 @@ impl Row {
             match pump::pump(source, sink, tools) {
                 Flow::Idle => {}
                 Flow::Again => again = true,
-                Flow::Blocked => blocked = (!sink.watches_out).then_some(to).or(blocked),
+                Flow::Blocked if sink.socket.report_room().is_ok() => {}
+                Flow::Blocked => return Outcome::Ended(Ending::RESOURCE),
                 Flow::SourceBroken => return Outcome::Ended(Ending::broken(from)),
                 Flow::SinkBroken => return Outcome::Ended(Ending::broken(to)),
             }
@@ -152,12 +140,7 @@ impl Row {
         if done(client, server) && done(server, client) {
             return Outcome::Ended(Ending::NORMAL);
         }
-        match blocked {
-            // Both sides can be blocked at once; the second is asked for when the first is watched.
-            Some(side) => Outcome::Blocked(side),
-            None if again => Outcome::Again,
-            None => Outcome::Idle,
-        }
+        if again { Outcome::Again } else { Outcome::Idle }
     }
 
     /// Which timeout has fired, if one has (haproxy-compat 3.11): a side is late when bytes are expected

@@ -1,18 +1,16 @@
-//! A leg of a session: one socket, watched by the runtime, TLS on it where there is any, and what it has not taken yet.
+//! A leg of a session: one socket, TLS on it where there is any, and what it has not taken yet.
 //!
 //! It hands its [`Line`] out and takes it back where others have to look at the socket: a search, a handshake.
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::net::{SendFlags, Shutdown, shutdown};
 
-use crate::sock;
+use crate::socket::Socket;
 use crate::tls::Stream;
 
 /// What a read brought.
@@ -28,23 +26,19 @@ pub(super) enum Read {
     Broken(Errno),
 }
 
-/// A socket that nobody watches, and TLS on it.
+/// A socket, and TLS on it.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) socket: OwnedFd,
+    pub(super) socket: Socket,
     pub(super) tls: Option<Stream>,
 }
 
 /// A socket and its queue.
 #[derive(Debug)]
 pub(super) struct Leg {
-    /// `None` only while it is handed from one registration to the next.
-    socket: Option<AsyncFd<OwnedFd>>,
+    /// `None` only while another holds it.
+    socket: Option<Socket>,
     tls: Option<Stream>,
-    /// Its writability is watched, because once it took less than it was given.
-    wide: bool,
-    /// It takes nothing more now.
-    full: bool,
     /// Bytes it has not taken, from `sent` on.
     queue: Vec<u8>,
     sent: usize,
@@ -58,35 +52,35 @@ pub(super) struct Leg {
 const DIRECT: usize = 4096;
 
 impl Leg {
-    pub(super) fn new(line: Line) -> io::Result<Self> {
-        Ok(Self {
-            socket: Some(sock::watch(line.socket, Interest::READABLE)?),
+    pub(super) fn new(line: Line) -> Self {
+        Self {
+            socket: Some(line.socket),
             tls: line.tls,
-            wide: false,
-            full: false,
             queue: Vec::new(),
             sent: 0,
             broken: None,
             taken: 0,
-        })
+        }
     }
 
-    /// All that others need of it, not watched any more.
+    /// All that others need of it.
     pub(super) fn take_line(&mut self) -> Option<Line> {
-        let socket = self.socket.take()?.into_inner();
+        let socket = self.socket.take()?;
         let tls = self.tls.take();
         Some(Line { socket, tls })
     }
 
-    /// Watches it again.
-    pub(super) fn put_line(&mut self, line: Line) -> io::Result<()> {
-        let mut interest = Interest::READABLE;
-        if self.wide {
-            interest |= Interest::WRITABLE;
-        }
+    /// Takes it back.
+    pub(super) fn put_line(&mut self, line: Line) {
         self.tls = line.tls;
-        self.socket = Some(sock::watch(line.socket, interest)?);
-        Ok(())
+        self.socket = Some(line.socket);
+    }
+
+    /// It takes nothing more now.
+    fn is_full(&self) -> bool {
+        self.socket
+            .as_ref()
+            .is_some_and(|socket| socket.state().full)
     }
 
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -120,30 +114,21 @@ impl Leg {
             return read;
         }
         loop {
-            let Poll::Ready(ready) = socket.poll_read_ready(context) else {
-                return Read::Nothing;
-            };
-            let Ok(mut ready) = ready else {
-                return Read::Broken(Errno::BADF);
-            };
+            match socket.poll_readable(context) {
+                Poll::Pending => return Read::Nothing,
+                Poll::Ready(Err(_)) => return Read::Broken(Errno::NOMEM),
+                Poll::Ready(Ok(())) => {}
+            }
             if let Some(tls) = tls {
                 match read_secret(tls, socket, buffer) {
                     Some(read) => return read,
-                    None => ready.clear_ready(),
+                    None => continue,
                 }
-                continue;
             }
-            match recv(&*socket, &mut *buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return Read::End,
-                Ok((read, _)) => {
-                    // A short read has emptied the socket, unless its end is near as well.
-                    if read < buffer.len() && !ready.ready().is_read_closed() {
-                        ready.clear_ready();
-                    }
-                    return Read::Some(read);
-                }
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
+            match socket.recv(buffer) {
+                Ok(0) => return Read::End,
+                Ok(read) => return Read::Some(read),
+                Err(Errno::AGAIN) => {}
                 Err(errno) => return Read::Broken(errno),
             }
         }
@@ -155,7 +140,7 @@ impl Leg {
         let mut bytes = bytes;
         if bytes.len() >= DIRECT {
             self.push(true);
-            if self.queue.is_empty() && !self.full && self.broken.is_none() {
+            if self.queue.is_empty() && !self.is_full() && self.broken.is_none() {
                 let taken = self.send(bytes, false);
                 bytes = &bytes[taken..];
             }
@@ -174,17 +159,21 @@ impl Leg {
         if self.is_empty() {
             return;
         }
-        while self.sent < self.queue.len() && !self.full && self.broken.is_none() {
+        while self.sent < self.queue.len() && !self.is_full() && self.broken.is_none() {
             let queue = std::mem::take(&mut self.queue);
-            self.sent += self.send(&queue[self.sent..], more);
+            let taken = self.send(&queue[self.sent..], more);
             self.queue = queue;
+            self.sent += taken;
+            if taken == 0 {
+                break;
+            }
         }
         if self.sent == self.queue.len() || self.broken.is_some() {
             // An idle leg has no memory.
             self.sent = 0;
             self.queue = Vec::new();
         }
-        if !self.full && self.broken.is_none() {
+        if !self.is_full() && self.broken.is_none() {
             self.push_secret();
         }
     }
@@ -194,9 +183,8 @@ impl Leg {
         let (Some(tls), Some(socket)) = (&mut self.tls, &self.socket) else {
             return;
         };
-        match tls.flush(socket.as_fd()) {
-            Ok(done) => self.full = !done,
-            Err(error) => self.broken = Some(errno_of(&error)),
+        if let Err(error) = tls.flush(socket) {
+            self.broken = Some(errno_of(&error));
         }
     }
 
@@ -205,7 +193,7 @@ impl Leg {
             return 0;
         };
         if let Some(tls) = &mut self.tls {
-            let taken = match tls.write(socket.as_fd(), bytes) {
+            let taken = match tls.write(socket, bytes) {
                 Ok(taken) => taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) => {
@@ -214,27 +202,18 @@ impl Leg {
                 }
             };
             self.taken += taken as u64;
-            self.full = tls.has_unsent() || taken < bytes.len();
             return taken;
         }
-        let mut flags = SendFlags::NOSIGNAL;
+        let mut flags = SendFlags::empty();
         flags.set(SendFlags::MORE, more);
-        loop {
-            match send(socket, bytes, flags) {
-                Ok(taken) => {
-                    self.taken += taken as u64;
-                    self.full = taken < bytes.len();
-                    return taken;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    self.full = true;
-                    return 0;
-                }
-                Err(errno) => {
-                    self.broken = Some(errno);
-                    return 0;
-                }
+        match socket.send(bytes, flags) {
+            Ok(taken) => {
+                self.taken += taken as u64;
+                taken
+            }
+            Err(errno) => {
+                self.broken = Some(errno);
+                0
             }
         }
     }
@@ -244,33 +223,15 @@ impl Leg {
         if self.is_empty() {
             return Poll::Pending;
         }
-        if self.full && !self.wide && self.widen().is_err() {
-            self.broken = Some(Errno::NOMEM);
-            return Poll::Ready(());
-        }
         let before = self.taken;
-        loop {
-            if self.full {
-                let Some(Poll::Ready(ready)) = self
-                    .socket
-                    .as_ref()
-                    .map(|socket| socket.poll_write_ready(context))
-                else {
-                    break;
-                };
-                match ready {
-                    Ok(_) => self.full = false,
-                    Err(_) => self.broken = Some(Errno::BADF),
-                }
+        while let Some(socket) = &self.socket {
+            match socket.poll_writable(context) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_)) => self.broken = Some(Errno::NOMEM),
+                Poll::Ready(Ok(())) => self.flush(),
             }
-            self.flush();
-            if !self.full || self.broken.is_some() {
+            if self.is_empty() || self.broken.is_some() {
                 break;
-            }
-            if let Some(socket) = &self.socket
-                && let Poll::Ready(Ok(mut ready)) = socket.poll_write_ready(context)
-            {
-                ready.clear_ready();
             }
         }
         if self.taken > before || self.is_empty() || self.broken.is_some() {
@@ -300,21 +261,12 @@ impl Leg {
         }
     }
 
-    /// Has writability watched too.
-    fn widen(&mut self) -> io::Result<()> {
-        self.wide = true;
-        match self.take_line() {
-            Some(line) => self.put_line(line),
-            None => Ok(()),
-        }
-    }
-
     /// Says that no more will be sent.
     pub(super) fn finish(&mut self) {
         let Some(socket) = &self.socket else { return };
         if let Some(tls) = &mut self.tls {
             tls.say_goodbye();
-            let _ = tls.flush(socket.as_fd());
+            let _ = tls.flush(socket);
         }
         let _ = shutdown(socket, Shutdown::Write);
     }
@@ -329,8 +281,8 @@ impl Leg {
 }
 
 /// Reads from within TLS; `None`: the socket has nothing.
-fn read_secret(tls: &mut Stream, socket: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> Option<Read> {
-    match tls.read(socket.get_ref().as_fd(), buffer) {
+fn read_secret(tls: &mut Stream, socket: &Socket, buffer: &mut [u8]) -> Option<Read> {
+    match tls.read(socket, buffer) {
         Ok(0) => Some(Read::End),
         Ok(read) => Some(Read::Some(read)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,

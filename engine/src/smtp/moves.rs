@@ -15,6 +15,7 @@ use crate::end::{self, Cause, Ending, Phase};
 use crate::health::Sight;
 use crate::hold;
 use crate::prelude::Client;
+use crate::timer;
 use crate::wait::Ticket;
 
 /// How often a session looks whether another server is better.
@@ -101,9 +102,7 @@ impl Wire<'_> {
                 dialogue.leave(now, self);
                 self.give_seat_back();
                 self.session.server = new;
-                if self.join(dialogue, connected, now).is_err() {
-                    dialogue.no_server(None, now, self);
-                }
+                self.join(dialogue, connected, now);
             }
             Found::Nobody(_) => {
                 if let (Some(back), Some(server)) = (self.session.farm(), &new) {
@@ -166,11 +165,7 @@ impl Wire<'_> {
         let found = self.look(&wish, ticket).await;
         let now = Clock::get().now();
         match found {
-            Found::Server(connected) => {
-                if self.join(dialogue, connected, now).is_err() {
-                    dialogue.no_server(None, now, self);
-                }
-            }
+            Found::Server(connected) => self.join(dialogue, connected, now),
             Found::Nobody(reply) => dialogue.no_server(reply.as_deref(), now, self),
             Found::Gone => dialogue.client_gone(now, self),
         }
@@ -186,7 +181,7 @@ impl Wire<'_> {
         if self.searches > HASTE {
             // Servers that greet and fail, one after the other: not as fast as the machine can.
             let pause = 10 << self.searches.min(6);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            timer::sleep(Duration::from_millis(pause)).await;
         }
         let quest = dialogue.quest()?;
         let now = Clock::get().now();
@@ -206,7 +201,7 @@ impl Wire<'_> {
     }
 
     async fn look(&mut self, wish: &Wish, ticket: &Ticket<'_>) -> Found {
-        // The runtime watches a socket once, and holding watches the client's.
+        // Holding watches the client.
         let Some(line) = self.client.take_line() else {
             return Found::Gone;
         };
@@ -223,13 +218,10 @@ impl Wire<'_> {
                 Err(vain) => Found::Nobody(self.session.back().map(|back| vain.reply(self.worker, self.session, back))),
             },
         };
-        let line = Line {
+        self.client.put_line(Line {
             socket: client.socket,
             tls: client.tls.map(RefCell::into_inner),
-        };
-        if self.client.put_line(line).is_err() {
-            return Found::Gone;
-        }
+        });
         found
     }
 
@@ -289,10 +281,11 @@ async fn part(mut leg: Leg) {
         while !leg.is_empty() && leg.flushed().await {}
         leg.drained().await;
     };
-    let _ = tokio::time::timeout(FAREWELL, leave).await;
+    let _ = timer::within(timer::sleep(FAREWELL), leave).await;
 }
 
 /// Reads what a client still sends, for a moment.
 async fn drain(mut leg: Leg) {
-    let _ = tokio::time::timeout(Duration::from_secs(2), leg.drained()).await;
+    let limit = timer::sleep(Duration::from_secs(2));
+    let _ = timer::within(limit, leg.drained()).await;
 }

@@ -1,6 +1,5 @@
 //! STARTTLS with the client: when the dialogue has said 220 and nothing else is under way.
 
-use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -49,7 +48,6 @@ impl Wire<'_> {
     /// Whether an earlier TLS session was resumed.
     async fn shake(&mut self) -> Result<bool, Failure> {
         let closed = || Failure::Closed { silent: false };
-        let broken = |_: io::Error| closed();
         while !self.client.is_empty() {
             if !self.client.flushed().await {
                 return Err(closed());
@@ -57,11 +55,11 @@ impl Wire<'_> {
         }
         let acceptor = self.session.ingress.starttls.clone().ok_or_else(closed)?;
         let line = self.client.take_line().ok_or_else(closed)?;
-        let mut leg = Leg::plain(line.socket).map_err(broken)?;
+        let mut leg = Leg::plain(line.socket);
         leg.upgrade(acceptor.accept()?).await?;
         let (socket, tls) = leg.into_parts();
         let resumed = tls.as_ref().is_some_and(Stream::is_resumed);
-        self.client.put_line(Line { socket, tls }).map_err(broken)?;
+        self.client.put_line(Line { socket, tls });
         Ok(resumed)
     }
 

@@ -7,10 +7,12 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, BufRead as _, Read, Write};
-use std::os::fd::BorrowedFd;
 
-use rustix::net::{RecvFlags, SendFlags, recv, sendmsg};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, sendmsg};
 use rustls::{AlertDescription, CertificateError, Connection, HandshakeKind};
+
+use crate::socket::Socket;
 
 /// Ciphertext taken off a socket at once.
 const SCRATCH: usize = 32 * 1024;
@@ -129,7 +131,7 @@ impl Stream {
     }
 
     /// Goes on with the handshake.
-    pub(crate) fn handshake(&mut self, socket: BorrowedFd<'_>) -> Result<Want, Failure> {
+    pub(crate) fn handshake(&mut self, socket: &Socket) -> Result<Want, Failure> {
         loop {
             match self.flush(socket) {
                 Ok(true) => {}
@@ -164,7 +166,7 @@ impl Stream {
     }
 
     /// Reads plaintext; 0 is the end. Nothing there: `WouldBlock`.
-    pub(crate) fn read(&mut self, socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.connection.reader().read(into) {
                 Ok(read) => return Ok(read),
@@ -199,7 +201,7 @@ impl Stream {
     }
 
     /// Takes plaintext, as much as there is room for, and sends what the socket takes.
-    pub(crate) fn write(&mut self, socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = self.connection.writer().write(bytes)?;
         while self.flush(socket)? && taken < bytes.len() {
             taken += self.connection.writer().write(&bytes[taken..])?;
@@ -211,7 +213,7 @@ impl Stream {
     }
 
     /// Sends what is to be sent. False: the socket is full.
-    pub(crate) fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+    pub(crate) fn flush(&mut self, socket: &Socket) -> io::Result<bool> {
         while self.connection.wants_write() {
             match self.connection.write_tls(&mut Sink(socket)) {
                 Ok(_) => {}
@@ -241,14 +243,14 @@ impl Stream {
     }
 
     /// Takes ciphertext off the socket, once, and decrypts it.
-    fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
         if !self.backlog.is_empty() {
             let backlog = std::mem::take(&mut self.backlog);
             self.take(&backlog)?;
             return Ok(backlog.len() - self.backlog.len());
         }
         CIPHERTEXT.with_borrow_mut(|scratch| {
-            let (read, _) = recv(socket, &mut scratch[..], RecvFlags::empty())?;
+            let read = socket.recv(scratch)?;
             if read == 0 {
                 // The library has to know; it says what the end means.
                 self.connection.read_tls(&mut io::empty())?;
@@ -288,7 +290,7 @@ impl Stream {
 }
 
 /// A socket as the library writes to it.
-struct Sink<'s>(BorrowedFd<'s>);
+struct Sink<'s>(&'s Socket);
 
 impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -297,7 +299,12 @@ impl Write for Sink<'_> {
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let mut none = rustix::net::SendAncillaryBuffer::default();
-        Ok(sendmsg(self.0, slices, &mut none, SendFlags::NOSIGNAL)?)
+        let sent = sendmsg(self.0, slices, &mut none, SendFlags::NOSIGNAL);
+        let whole = slices.iter().map(|slice| slice.len()).sum();
+        if sent == Err(Errno::AGAIN) || sent.is_ok_and(|sent| sent < whole) {
+            self.0.is_full();
+        }
+        Ok(sent?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
