@@ -1,8 +1,9 @@
 //! Log lines on their way out: never in the way of a session.
 //!
-//! A worker buffers its lines and hands them over once per turn; one thread of its own frames and sends
-//! them, because a pipe behind `stdout` or a full socket may block. Between the two is a bounded
-//! channel: when it is full, lines are dropped and counted (`DroppedLogs` of `show info`).
+//! A worker buffers its lines until the end of its turn. What goes out by UDP alone it sends itself, because that never
+//! waits for anybody; the rest it hands over: one thread of its own frames and sends them, because a pipe behind
+//! `stdout` or a full socket may block. Between the two is a bounded channel: when it is full, lines are dropped and
+//! counted (`DroppedLogs` of `show info`).
 
 pub(crate) mod line;
 mod output;
@@ -111,6 +112,12 @@ impl LogSink {
     pub(crate) fn send(&self, lines: Vec<Line>) {
         let count = lines.len() as u64;
         if count > 0 && self.channel.try_send(Batch::Lines(lines)).is_err() {
+            self.count_dropped(count);
+        }
+    }
+
+    fn count_dropped(&self, count: u64) {
+        if count > 0 {
             self.dropped.fetch_add(count, Ordering::Relaxed);
         }
     }
@@ -156,6 +163,7 @@ fn drain(batches: &Receiver<Batch>, quiet: bool) {
 pub(crate) struct LogBuffer {
     sink: LogSink,
     lines: RefCell<Vec<Line>>,
+    output: RefCell<output::Output>,
 }
 
 impl LogBuffer {
@@ -163,6 +171,7 @@ impl LogBuffer {
         Self {
             sink,
             lines: RefCell::default(),
+            output: RefCell::new(output::Output::of_worker()),
         }
     }
 
@@ -170,10 +179,23 @@ impl LogBuffer {
         self.lines.borrow_mut().push(line);
     }
 
-    /// Hands over what is there: at the end of a turn, and before the worker waits.
+    /// Sends what never blocks and hands over the rest, at the end of a turn.
     pub(crate) fn flush(&self) {
-        if !self.lines.borrow().is_empty() {
-            self.sink.send(self.lines.take());
+        let mut lines = self.lines.borrow_mut();
+        if lines.is_empty() {
+            return;
+        }
+        let mut output = self.output.borrow_mut();
+        lines.retain(|line| {
+            let sent = output::Output::never_blocks(line);
+            if sent {
+                output.write(line);
+            }
+            !sent
+        });
+        self.sink.count_dropped(std::mem::take(&mut output.lost));
+        if !lines.is_empty() {
+            self.sink.send(std::mem::take(&mut *lines));
         }
     }
 }

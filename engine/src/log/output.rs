@@ -1,8 +1,8 @@
-//! The far end of the log: framing and sending, on a thread of its own.
+//! The far end of the log: framing and sending.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -17,11 +17,14 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(super) struct Output {
     clock: Clock,
+    pid: u32,
     quiet: bool,
     udp: Option<(UdpSocket, Option<UdpSocket>)>,
     unix: Option<UnixDatagram>,
     files: HashMap<i32, File>,
     frame: Vec<u8>,
+    /// Lines that the system had no room for.
+    pub(super) lost: u64,
     second: (u64, Stamp),
 }
 
@@ -29,12 +32,28 @@ impl Output {
     pub(super) fn new(clock: Clock, quiet: bool) -> Self {
         Self {
             clock,
+            pid: std::process::id(),
             quiet,
             udp: None,
             unix: None,
             files: HashMap::new(),
             frame: Vec::with_capacity(1024),
+            lost: 0,
             second: (u64::MAX, Stamp::default()),
+        }
+    }
+
+    /// For a thread that must not wait: it may write what [`Self::never_blocks`].
+    pub(super) fn of_worker() -> Self {
+        Self::new(Clock::get(), true)
+    }
+
+    /// Whether nobody who shall have a line keeps the sender waiting.
+    pub(super) fn never_blocks(line: &Line) -> bool {
+        let at_once = |target: &LogTarget| matches!(target.to, LogDestination::Udp(_));
+        match &line.route {
+            Route::Console => false,
+            Route::Proxy(logger) => logger.targets.iter().all(at_once),
         }
     }
 
@@ -64,7 +83,7 @@ impl Output {
             stamp,
             host: logger.host.as_deref(),
             tag: &logger.tag,
-            pid: std::process::id(),
+            pid: self.pid,
             max_len: target.len,
         };
         frame.write(&line.text, &mut self.frame);
@@ -76,16 +95,20 @@ impl Output {
             LogDestination::Fd(number) => self.write_fd(*number),
         };
         // A log that is away is not worth a word per line: the next line tries again.
-        drop(sent);
+        self.lost += u64::from(sent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
     }
 
     fn send_udp(&mut self, to: SocketAddr) -> std::io::Result<()> {
         let (v4, v6) = match &mut self.udp {
             Some(sockets) => sockets,
-            none => none.insert((
-                UdpSocket::bind("0.0.0.0:0")?,
-                UdpSocket::bind("[::]:0").ok(),
-            )),
+            none => {
+                let v4 = UdpSocket::bind("0.0.0.0:0")?;
+                let v6 = UdpSocket::bind("[::]:0").ok();
+                for socket in v6.iter().chain([&v4]) {
+                    socket.set_nonblocking(true)?;
+                }
+                none.insert((v4, v6))
+            }
         };
         let socket = if to.is_ipv4() {
             v4
