@@ -58,7 +58,7 @@ impl Scene {
         }
         let took = begun.elapsed();
         ensure!(took < Duration::from_secs(2), "five sessions took {took:?}");
-        let grown = self.proxy.most_memory()? - self.before;
+        let grown = self.proxy.most_memory()?.saturating_sub(self.before);
         ensure!(grown < BOUND, "memory has grown by {grown} KiB");
         Ok(())
     }
