@@ -33,6 +33,7 @@ const WANTED: &[&str] = &[
     "listener-waiting",
     "greeting-gate",
     "says-421",
+    "hello-gate",
     "hedges",
     "live-evidence",
     "patient-checks",

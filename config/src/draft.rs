@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wire::check;
 
+use crate::acl::Condition;
 use crate::diagnostic::{At, Spot};
 use crate::env::Change;
 use crate::keyword::Args;
@@ -18,7 +19,7 @@ use crate::keyword::userlist::UserListDraft;
 use crate::model::{
     Back, Balance, Bind, BindAddress, BindTls, Expression, Failback, Front, Global, Keepalive,
     LogTarget, OnError, Pages, ProxyKind, ProxyVersion, Server, ServerAddress, ServerTls, SmtpBack,
-    SmtpFront, StickTable, UnixPermissions,
+    SmtpFront, StickTable, TcpRequest, UnixPermissions,
 };
 
 /// All files together.
@@ -99,6 +100,8 @@ pub(crate) enum CheckOption {
     #[default]
     None,
     Tcp,
+    /// A ClientHello, which something must answer.
+    Hello,
     /// What the check says first: `HELO localhost`.
     Smtp(String),
     /// The domain in its EHLO.
@@ -132,6 +135,13 @@ pub(crate) enum HttpKind {
     Check,
 }
 
+/// A `use_backend` line.
+#[derive(Debug, Clone)]
+pub(crate) struct SwitchDraft {
+    pub(crate) name: At<String>,
+    pub(crate) condition: Option<Condition>,
+}
+
 /// A `stick` line.
 #[derive(Debug, Clone)]
 pub(crate) struct StickDraft {
@@ -151,6 +161,8 @@ pub(crate) struct Settings {
     /// `check`, `servers` and `stick` are filled when everything is read.
     pub(crate) back: Back,
     pub(crate) default_backend: Option<At<String>>,
+    pub(crate) use_backend: Vec<SwitchDraft>,
+    pub(crate) tcp_request: TcpRequest,
     pub(crate) clitcpka: bool,
     pub(crate) srvtcpka: bool,
     pub(crate) client_keepalive: Keepalive,
@@ -177,6 +189,8 @@ pub(crate) struct Settings {
     pub(crate) check: CheckOption,
     pub(crate) deep: DeepDraft,
     pub(crate) greeting: GreetingOption,
+    /// `option tls-hello`; `None`: ports and checks tell.
+    pub(crate) tls_hello: Option<At<bool>>,
     pub(crate) smtp: SmtpDraft,
     pub(crate) rules: Vec<At<check::Rule>>,
     /// `tcp-check comment`, and the kind of rule it went to, of which it follows more.
@@ -200,6 +214,8 @@ impl Default for Settings {
             front: Front::default(),
             back: empty_back(),
             default_backend: None,
+            use_backend: Vec::new(),
+            tcp_request: TcpRequest::default(),
             clitcpka: false,
             srvtcpka: false,
             client_keepalive: Keepalive::default(),
@@ -220,6 +236,7 @@ impl Default for Settings {
             check: CheckOption::None,
             deep: DeepDraft::default(),
             greeting: GreetingOption::Inferred,
+            tls_hello: None,
             smtp: SmtpDraft::default(),
             rules: Vec::new(),
             comment: None,
@@ -299,6 +316,7 @@ fn empty_back() -> Back {
         failback: Failback::Now,
         unavailable_reply: None,
         greeting: None,
+        tls_hello: None,
         timeout_check: None,
         retries: None,
         redispatch: None,

@@ -16,6 +16,7 @@ pub(crate) mod mailers;
 pub(crate) mod option;
 pub(crate) mod page;
 pub(crate) mod proxy;
+pub(crate) mod rules;
 pub(crate) mod server;
 pub(crate) mod smtp;
 pub(crate) mod stick;

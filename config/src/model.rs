@@ -7,6 +7,7 @@ mod alerts;
 mod bind;
 mod log;
 mod pages;
+mod rules;
 mod server;
 mod smtp;
 mod stick;
@@ -22,6 +23,7 @@ pub use alerts::{Alerts, EmailAlert, Host, Login, Mailer, Mailers, Secrecy, Secr
 pub use bind::{Bind, BindAddress, UnixPermissions, V6};
 pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
 pub use pages::{PageAction, PageRule, Pages, RedirectTo, StatsPage};
+pub use rules::{Switch, TcpRequest, TcpRule};
 pub use server::{Agent, OnError, ProxyVersion, Server, ServerAddress};
 pub use smtp::{BareLf, SmtpBack, SmtpFront, SmtpLimits, SmtpTuning};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
@@ -215,6 +217,8 @@ pub struct Proxy {
     pub log_tag: Option<String>,
     /// What takes connections, in a frontend and a listen.
     pub front: Option<Front>,
+    /// `tcp-request`; of a backend, `content` alone.
+    pub tcp_request: TcpRequest,
     /// What it serves itself, in `mode http`.
     pub pages: Option<Pages>,
     /// What has servers, in a backend and a listen.
@@ -234,6 +238,8 @@ pub struct Front {
     pub binds: Vec<Bind>,
     /// `default_backend`, an index into [`Model::proxies`]; a listen without one names itself.
     pub default_backend: Option<usize>,
+    /// `use_backend`, in order: who is named by one of them does not come to the default.
+    pub switches: Vec<Switch>,
     /// `maxconn`.
     pub maxconn: Option<u32>,
     /// `backlog`.
@@ -309,6 +315,9 @@ pub struct Back {
     pub unavailable_reply: Option<String>,
     /// What servers greet with (`option greeting`), where they speak first; else inferred from the check.
     pub greeting: Option<Vec<u8>>,
+    /// Whether clients speak first and begin TLS, which passes through: `option tls-hello`, or as ports and checks
+    /// tell, and then without `greeting`. `None`: nothing is known.
+    pub tls_hello: Option<bool>,
     /// `timeout check`.
     pub timeout_check: Option<Duration>,
     /// `retries` as written; HAProxy's default is 3.
@@ -333,6 +342,23 @@ pub struct Back {
     pub fullconn: Option<u32>,
     /// `source <address>`.
     pub source: Option<SocketAddr>,
+}
+
+impl Back {
+    /// Whether it is known that a server has a session only when it has spoken: greeted, or answered a hello.
+    pub fn is_gated(&self) -> bool {
+        self.greeting.is_some() || self.tls_hello == Some(true)
+    }
+
+    /// Of so many usable servers those that have sessions, as HAProxy counts: of backups the first alone, unless all
+    /// may be used.
+    pub fn in_use(&self, actives: u32, backups: u32) -> u32 {
+        match (actives, self.allbackups) {
+            (0, true) => backups,
+            (0, false) => backups.min(1),
+            (actives, _) => actives,
+        }
+    }
 }
 
 /// `option failover`: how a session goes from one server to the next.

@@ -15,7 +15,7 @@ use crate::keyword::address::{Resolver, ServerTarget};
 use crate::keyword::stick::{self, SERVER_TYPES};
 use crate::model::{
     Back, Bind, Front, Global, Keepalive, Mailers, Model, Proxy, Server, SmtpBack, StickRule,
-    StickTable, StoreType,
+    StickTable, StoreType, Switch,
 };
 
 mod agent;
@@ -170,6 +170,7 @@ impl Context<'_> {
             log: self.log(draft),
             log_tag: settings.log_tag.clone(),
             front,
+            tcp_request: settings.tcp_request.clone(),
             pages,
             back,
             no_lint: settings.no_lint.clone(),
@@ -213,8 +214,15 @@ impl Context<'_> {
         let default_backend = settings
             .default_backend
             .as_ref()
-            .and_then(|name| self.backend(draft, name, report));
+            .and_then(|name| self.backend(draft, "default_backend", name, report));
+        let switches = settings.use_backend.iter().filter_map(|switch| {
+            Some(Switch {
+                backend: self.backend(draft, "use_backend", &switch.name, report)?,
+                condition: switch.condition.clone(),
+            })
+        });
         Front {
+            switches: switches.collect(),
             binds: binds(draft, self.global, report),
             default_backend,
             smtp: is_smtp(draft).then(|| settings.smtp.front.clone()),
@@ -223,8 +231,14 @@ impl Context<'_> {
         }
     }
 
-    /// `default_backend`: it must exist and have servers.
-    fn backend(&self, draft: &ProxyDraft, name: &At<String>, report: &mut Report) -> Option<usize> {
+    /// The backend that a keyword names: it must exist and have servers.
+    fn backend(
+        &self,
+        draft: &ProxyDraft,
+        keyword: &str,
+        name: &At<String>,
+        report: &mut Report,
+    ) -> Option<usize> {
         let found = self
             .names
             .get(name.value.as_str())
@@ -241,7 +255,7 @@ impl Context<'_> {
                 None => format!("add a section 'backend {}'", name.value),
             };
             let text = format!(
-                "Proxy '{}': unable to find required default_backend: '{}'.",
+                "Proxy '{}': unable to find required {keyword}: '{}'.",
                 draft.name.value, name.value
             );
             report.fault(
@@ -263,19 +277,22 @@ impl Context<'_> {
         let settings = &draft.settings;
         let keepalive: Option<Keepalive> = settings.srvtcpka.then_some(settings.server_keepalive);
         let check = script(draft, report);
+        let servers = self.servers(draft, report);
+        let tls_hello = tls::clients_begin(draft, &servers, report);
         let greeting = match &settings.greeting {
             _ if is_smtp(draft) => smtp::greeting(draft, report),
+            GreetingOption::Inferred if tls_hello == Some(true) => None,
             GreetingOption::Inferred => check.expects_greeting().then(|| b"220".to_vec()),
             GreetingOption::Off => None,
             GreetingOption::Prefix(prefix) => Some(prefix.clone()),
         };
         failover::tell_of_both_ways(draft, report);
-        let servers = self.servers(draft, report);
         deep::tell(draft, &servers, report);
         Back {
             servers,
             check: Arc::new(check),
             greeting,
+            tls_hello,
             smtp: is_smtp(draft).then(|| settings.smtp.back.clone()),
             timeout_hold: match settings.back.timeout_hold {
                 None if is_smtp(draft) => Some(SmtpBack::HOLD),
@@ -492,6 +509,7 @@ fn script(draft: &ProxyDraft, report: &mut Report) -> Script {
     match &settings.check {
         CheckOption::Smtp(hello) => Script::smtp(hello),
         CheckOption::Deep(hello) => deep::script(draft, hello),
+        CheckOption::Hello => Script::tls_hello(),
         CheckOption::Tcp => Script {
             kind: Kind::TcpCheck,
             rules: settings
@@ -540,9 +558,10 @@ fn is_in(draft: &ProxyDraft, mode: Mode) -> bool {
 /// Frontends and the backends they use must read the same protocol.
 fn modes(drafts: &[ProxyDraft], proxies: &[Proxy], report: &mut Report) {
     for (draft, proxy) in drafts.iter().zip(proxies) {
-        let target = proxy.front.as_ref().and_then(|front| front.default_backend);
-        if let Some(back) = target.and_then(|index| drafts.get(index)) {
-            smtp::agree(draft, back, report);
+        let Some(front) = &proxy.front else { continue };
+        for target in front.backends() {
+            let switched = front.default_backend != Some(target);
+            smtp::agree(draft, &drafts[target], switched, report);
         }
     }
 }

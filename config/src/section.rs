@@ -12,7 +12,7 @@ use crate::env::Env;
 use crate::keyword::address::Resolver;
 use crate::keyword::{
     self, Args, BACKEND, DEFAULTS, FRONTEND, GLOBAL, Keyword, LISTEN, Modifier, Sections, check,
-    deep, global, http, log, mailers, option, proxy, smtp, stick, suggest, unsupported,
+    deep, global, http, log, mailers, option, proxy, rules, smtp, stick, suggest, unsupported,
 };
 use crate::lexer::{self, Word};
 use crate::model::{Location, ProxyKind};
@@ -29,6 +29,7 @@ pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
     stick::ROWS,
     log::ROWS,
     http::ROWS,
+    rules::ROWS,
     smtp::ROWS,
     mailers::EMAIL,
     unsupported::ROWS,
@@ -368,7 +369,10 @@ impl<'a> Reader<'a> {
 
     fn proxy(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
         let (own, kind, name) = match self.place {
-            Place::Defaults(_) => (DEFAULTS, "defaults", String::new()),
+            Place::Defaults(index) => {
+                let name = self.defaults[index].0.clone();
+                (DEFAULTS, "defaults", name.unwrap_or_default())
+            }
             Place::Proxy(index) => {
                 let proxy = &self.draft.proxies[index];
                 let (section, kind) = match proxy.kind {

@@ -105,8 +105,8 @@ async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, house: Rc<Ho
         house.desk.plane.process().is_stopping() || front.is_some_and(|front| front.is_stopped())
     };
     while !stopped() {
-        let accepted = timeout(LOOK, listener.accept_with_address()).await;
-        let (stream, peer) = match accepted {
+        let accepted = timeout(LOOK, listener.accept_with_addresses()).await;
+        let (stream, addresses) = match accepted {
             Ok(Ok(accepted)) => accepted,
             // Out of descriptors: the others first.
             Ok(Err(_)) => {
@@ -122,9 +122,8 @@ async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, house: Rc<Ho
         let visit = Visit {
             house: Rc::clone(&house),
             proxy: Arc::clone(&proxy),
-            bind,
             session: Rc::new(session),
-            peer,
+            addresses,
             stream: Rc::default(),
         };
         tokio::task::spawn_local(visit.converse(stream));
@@ -136,10 +135,9 @@ async fn accept(listener: Listener, proxy: Arc<Proxy>, bind: usize, house: Rc<Ho
 struct Visit {
     house: Rc<House>,
     proxy: Arc<Proxy>,
-    /// The place of the bind it came to.
-    bind: usize,
     session: Rc<PageSession>,
-    peer: Option<SocketAddr>,
+    /// The client's and ours.
+    addresses: Option<[SocketAddr; 2]>,
     stream: Rc<Stream>,
 }
 
@@ -197,8 +195,7 @@ impl Visit {
         let Some(pages) = &self.proxy.conf().pages else {
             return unavailable();
         };
-        let source = self.peer.map(|peer| peer.ip());
-        let asked = Asked::new(&request, &self.house.desk.plane, source, self.port());
+        let asked = Asked::new(&request, &self.house.desk.plane, self.addresses);
         match rules::judge(pages, &asked) {
             Verdict::Metrics => self.metrics(request.uri().query().unwrap_or_default()),
             Verdict::Statistics(page, rest) => {
@@ -230,19 +227,6 @@ impl Visit {
                 reply
             }
             Verdict::Nothing => unavailable(),
-        }
-    }
-
-    fn port(&self) -> u16 {
-        let bind = self
-            .proxy
-            .conf()
-            .front
-            .as_ref()
-            .and_then(|front| front.binds.get(self.bind));
-        match bind.map(|bind| &bind.address) {
-            Some(config::model::BindAddress::Ip(address)) => address.port(),
-            _ => 0,
         }
     }
 
@@ -310,10 +294,10 @@ fn unavailable() -> Reply {
 }
 
 impl Listener {
-    /// Accepts, with the address of who comes over the network.
-    async fn accept_with_address(
+    /// Accepts, with the addresses of who comes over the network: its own, and the one it came to.
+    async fn accept_with_addresses(
         &self,
-    ) -> std::io::Result<(Box<dyn crate::socket::Stream>, Option<SocketAddr>)> {
+    ) -> std::io::Result<(Box<dyn crate::socket::Stream>, Option<[SocketAddr; 2]>)> {
         match self {
             Self::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
             Self::Tcp(listener) => {
@@ -321,7 +305,8 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 // What is sent to one who does not read is kept by the kernel: not without measure.
                 let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
-                Ok((Box::new(stream), Some(peer)))
+                let own = stream.local_addr()?;
+                Ok((Box::new(stream), Some([peer, own])))
             }
         }
     }

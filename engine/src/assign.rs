@@ -124,7 +124,12 @@ async fn search(
     };
     let stuck = stick::remembered(worker, session, client, &proxy);
     let stuck = stuck.filter(|server| !wish.avoid.contains(server));
-    let mut race = Race::new((worker, ticket, client), (&proxy, back, conf), stuck, wish);
+    let mut race = Race::new(
+        (worker, ticket, client),
+        (&proxy, back, conf),
+        (stuck, session.is_gated()),
+        wish,
+    );
     let connected = race.run(session).await?;
     stick::remember(worker, session, client, &proxy);
     Ok(connected)
@@ -133,7 +138,7 @@ async fn search(
 /// The two sockets of a session that is relayed.
 pub(crate) fn legs(client: Client, connected: Connected) -> Legs {
     let mut to_server = connected.to_server;
-    to_server.extend_from_slice(&client.early);
+    to_server.extend_from_slice(&client.early[connected.heard..]);
     Legs {
         client: client.socket,
         client_tls: client.tls.map(RefCell::into_inner),

@@ -101,7 +101,7 @@ impl Backend {
                     server.clone(),
                     index,
                     workers,
-                    conf.greeting.is_some(),
+                    conf.is_gated(),
                     tls,
                 ))
             })

@@ -1,5 +1,6 @@
-//! One attempt to reach one server: dial, PROXY header, TLS, and the first bytes where a server speaks first; with
-//! `starttls` the greeting comes before TLS (`upgrade.rs`).
+//! One attempt to reach one server: dial, PROXY header, TLS, the client's hello where TLS passes through, and the
+//! first bytes where they say that the server has the session; with `starttls` the greeting comes before TLS
+//! (`upgrade.rs`).
 //!
 //! Made and polled by [`crate::assign`], which decides what a failure means and whether another server is asked
 //! beside it.
@@ -44,6 +45,8 @@ pub(crate) struct Connected {
     pub(crate) to_client: Vec<u8>,
     /// The part of a PROXY header that the server has not taken yet.
     pub(crate) to_server: Vec<u8>,
+    /// How much it has got already of what the client said early.
+    pub(crate) heard: usize,
 }
 
 /// What a server did wrong.
@@ -121,6 +124,8 @@ enum Stage {
     Upgrade,
     /// The same within TLS.
     Secret(Leg),
+    /// Until the server has answered the client's hello, of which it has got so much.
+    Hello(Leg, usize),
 }
 
 /// What an attempt is polled with.
@@ -128,6 +133,21 @@ pub(crate) struct Scene<'s> {
     pub(crate) worker: &'s Worker,
     pub(crate) back: &'s Back,
     pub(crate) client: &'s Client,
+    /// What the client said early is a hello, and goes to the server before anything is expected of it.
+    pub(crate) hello: bool,
+}
+
+impl Scene<'_> {
+    /// Whether a server that is connected has nothing yet.
+    fn is_gated(&self) -> bool {
+        self.hello || self.back.greeting.is_some()
+    }
+
+    /// What the server's first word begins with, if it is to have the session.
+    fn prefix(&self) -> &[u8] {
+        let greeting = self.back.greeting.as_deref().filter(|_| !self.hello);
+        greeting.unwrap_or_default()
+    }
 }
 
 impl Attempt {
@@ -148,10 +168,9 @@ impl Attempt {
         let header = proxy_header(session, server, scene.client);
         // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
         // connection stands: one wait serves both.
-        let stage = if scene.back.greeting.is_some()
-            && header.is_empty()
-            && (tls.is_none() || upgrade.is_some())
-        {
+        let says_nothing =
+            header.is_empty() && (tls.is_none() || upgrade.is_some()) && !scene.hello;
+        let stage = if scene.is_gated() && says_nothing {
             Stage::Greeting
         } else {
             Stage::Standing(header)
@@ -170,7 +189,7 @@ impl Attempt {
     /// Whether the connection stands.
     pub(crate) fn stands(&self) -> bool {
         let socket = match &self.stage {
-            Stage::Handshake(leg) | Stage::Secret(leg) => Some(leg.socket()),
+            Stage::Handshake(leg) | Stage::Secret(leg) | Stage::Hello(leg, _) => Some(leg.socket()),
             _ => self.socket.as_ref(),
         };
         socket.is_some_and(|socket| getpeername(socket).is_ok())
@@ -181,7 +200,9 @@ impl Attempt {
         let leg = match self.stage {
             Stage::Greeting => Leg::plain(self.socket?),
             Stage::Secret(leg) => leg,
-            Stage::Standing(_) | Stage::Handshake(_) | Stage::Upgrade => return None,
+            Stage::Standing(_) | Stage::Handshake(_) | Stage::Upgrade | Stage::Hello(..) => {
+                return None;
+            }
         };
         getpeername(leg.socket()).is_ok().then_some(leg)
     }
@@ -203,12 +224,13 @@ impl Attempt {
                     let left = established(socket, std::mem::take(header))?;
                     if !left.is_empty() && scene.back.smtp.is_some() {
                         return Poll::Ready(Err(Fault::Refused));
-                    } else if !left.is_empty() && self.tls.is_some() {
+                    } else if !left.is_empty() && (self.tls.is_some() || scene.hello) {
                         self.stage = Stage::Standing(left);
                         continue;
                     }
                     let secret = self.tls.is_some() && self.upgrade.is_none();
-                    if scene.back.greeting.is_some() && left.is_empty() && !secret {
+                    let listens = scene.is_gated() && !scene.hello;
+                    if listens && left.is_empty() && !secret {
                         self.stage = Stage::Greeting;
                         continue;
                     }
@@ -217,6 +239,8 @@ impl Attempt {
                     };
                     if let Some(tls) = self.tls.take_if(|_| secret) {
                         self.stage = Stage::Handshake(Leg::new(socket, Some(tls)));
+                    } else if scene.hello {
+                        self.stage = Stage::Hello(Leg::plain(socket), 0);
                     } else {
                         // A header that a fresh socket does not take at once is the relay's to finish, without a
                         // gate.
@@ -231,14 +255,32 @@ impl Attempt {
                         continue;
                     };
                     let greeting = self.upgrade.take().map(|upgrade| upgrade.into_greeting());
-                    if scene.back.greeting.is_none() || greeting.is_some() {
+                    if !scene.is_gated() || greeting.is_some() {
                         let (socket, tls) = leg.into_parts();
                         return Poll::Ready(Ok(Connected {
                             to_client: greeting.unwrap_or_default(),
                             ..Connected::new(socket, tls, Vec::new())
                         }));
                     }
-                    self.stage = Stage::Secret(leg);
+                    self.stage = match scene.hello {
+                        true => Stage::Hello(leg, 0),
+                        false => Stage::Secret(leg),
+                    };
+                }
+                Stage::Hello(leg, heard) => {
+                    let early = &scene.client.early;
+                    while *heard < early.len() {
+                        // A server may answer before it has heard all.
+                        match leg.poll_write(context, &early[*heard..]) {
+                            Poll::Ready(Ok(taken)) => *heard += taken,
+                            Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::Refused)),
+                            Poll::Pending => break,
+                        }
+                    }
+                    if let Poll::Ready(Err(_)) = leg.poll_flush(context) {
+                        return Poll::Ready(Err(Fault::Refused));
+                    }
+                    return self.poll_greeting(context, scene);
                 }
                 Stage::Greeting if self.upgrade.is_some() => {
                     ready!(self.poll_welcome(context, scene))?;
@@ -256,22 +298,24 @@ impl Attempt {
         scene: &Scene<'_>,
     ) -> Poll<Result<Connected, Fault>> {
         let mut voice = match (&mut self.stage, &self.socket) {
-            (Stage::Secret(leg), _) => Voice::Secret(leg),
+            (Stage::Secret(leg) | Stage::Hello(leg, _), _) => Voice::Secret(leg),
             (_, Some(socket)) => Voice::Plain(socket),
             (_, None) => return Poll::Ready(Err(Fault::Refused)),
         };
         let greeted = greeting::poll_greeting(context, scene, &mut voice, &mut self.said);
         let (passed, to_client) = ready!(greeted)?;
-        let (socket, tls) = match std::mem::replace(&mut self.stage, Stage::Greeting) {
-            Stage::Secret(leg) => leg.into_parts(),
+        let ((socket, tls), heard) = match std::mem::replace(&mut self.stage, Stage::Greeting) {
+            Stage::Secret(leg) => (leg.into_parts(), 0),
+            Stage::Hello(leg, heard) => (leg.into_parts(), heard),
             _ => match self.socket.take() {
-                Some(socket) => (socket, None),
+                Some(socket) => ((socket, None), 0),
                 None => return Poll::Ready(Err(Fault::Refused)),
             },
         };
         Poll::Ready(Ok(Connected {
             passed,
             to_client,
+            heard,
             ..Connected::new(socket, tls, Vec::new())
         }))
     }
@@ -285,6 +329,7 @@ impl Connected {
             passed: 0,
             to_client: Vec::new(),
             to_server,
+            heard: 0,
         }
     }
 }

@@ -51,7 +51,9 @@ pub(crate) enum Cause {
 pub(crate) enum Phase {
     /// Nowhere special.
     Done = b'-',
-    /// Before there was a session: PROXY header.
+    /// Before there was a session: PROXY header, TLS. What is told of it is told there.
+    Before = b'B',
+    /// Before there was a backend.
     Request = b'R',
     /// Waiting for a slot.
     Queue = b'Q',
@@ -102,14 +104,15 @@ impl Ending {
 pub(crate) fn finish(worker: &Worker, session: Session, ending: Ending) {
     count(worker, &session, ending);
     leave_server(&session);
+    // Whoever reads its line finds it gone.
+    if session.secured {
+        worker.process.tls.sessions.leave();
+    }
     if !is_told_early(&session) {
         tell(worker, &session, ending);
     }
     if let Some(front) = &session.ingress.proxy.front {
         front.leave(session.ingress.bind);
-    }
-    if session.secured {
-        worker.process.tls.sessions.leave();
     }
     worker.process.leave();
 }
@@ -197,7 +200,7 @@ fn tell(worker: &Worker, session: &Session, ending: Ending) {
         && front.log_lines != config::model::LogLines::Connect
         && !(front.dontlog_normal && ending.is_normal())
         && !(front.dontlognull && session.bytes_in == 0)
-        && ending.phase != Phase::Request;
+        && ending.phase != Phase::Before;
     if !wanted {
         return;
     }

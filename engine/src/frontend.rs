@@ -73,6 +73,8 @@ totals! {
         denied_connections,
         /// Sessions refused by a rule (`dses`).
         denied_sessions,
+        /// Sessions that `tcp-request content` rules rejected (`dreq`).
+        denied_requests,
         /// Connections that ended before they were sessions: no or a bad PROXY header (`ereq`).
         request_errors,
     }

@@ -19,6 +19,7 @@ pub mod health;
 pub mod histogram;
 pub mod hold;
 mod host;
+mod inspect;
 mod leg;
 mod listener;
 pub mod log;

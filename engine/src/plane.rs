@@ -434,6 +434,10 @@ impl Plane {
 
 /// How often deadlines are looked at: an eighth of the shortest timeout, at most once a second.
 fn heartbeat(model: &Model) -> Duration {
+    let delays = model
+        .proxies
+        .iter()
+        .map(|proxy| proxy.tcp_request.inspect_delay);
     let fronts = model
         .proxies
         .iter()
@@ -452,6 +456,7 @@ fn heartbeat(model: &Model) -> Duration {
                 b.smtp.as_ref().map(|smtp| smtp.failover),
             ]
         }))
+        .chain(delays)
         .flatten()
         .filter(|limit| !limit.is_zero())
         .min()

@@ -15,6 +15,7 @@ use wire::proxy::{self, Header, Parsed};
 
 use crate::clock::Clock;
 use crate::end::{Cause, Ending, Phase};
+use crate::inspect;
 use crate::leg::Leg;
 use crate::log::{Level, Line, Route, line};
 use crate::session::{Peer, Session};
@@ -74,6 +75,7 @@ pub(crate) async fn receive(
         early: Vec::new(),
         tls: None,
     };
+    inspect::admit_connection(worker, session, &client)?;
     if session.ingress.bind().accept_proxy {
         client = accept_proxy(worker, ticket, session, client).await?;
         ticket.note(session);
@@ -81,6 +83,7 @@ pub(crate) async fn receive(
     if let Some(acceptor) = session.ingress.tls.clone() {
         client = accept_tls(worker, ticket, session, client, &acceptor).await?;
     }
+    inspect::admit_session(worker, session, &client)?;
     if let Some(front) = &session.ingress.proxy.front {
         let bind = session.ingress.bind;
         front.count(worker.id, bind, |totals| &totals.sessions, 1);
@@ -261,7 +264,7 @@ fn refuse(worker: &Worker, session: &Session, refusal: Refusal) -> Ending {
             line::refused(session, &refusal.text),
         );
     }
-    Ending::new(Cause::Proxy, Phase::Request)
+    Ending::new(Cause::Proxy, Phase::Before)
 }
 
 fn log(worker: &Worker, session: &Session, level: Level, text: String) {
@@ -274,10 +277,10 @@ fn log(worker: &Worker, session: &Session, level: Level, text: String) {
 }
 
 /// The time a client still has while its server is chosen and connected: `timeout client` runs from
-/// the start (haproxy-compat 3.7). A client that waits for a greeting has nothing to say, and is not
-/// hurried.
+/// the start (haproxy-compat 3.7). A client that waits for a greeting, or for the answer to its hello, has
+/// nothing to say, and is not hurried.
 pub(crate) fn patience(session: &Session) -> Option<Duration> {
-    if session.back().is_some_and(|back| back.greeting.is_some()) {
+    if session.is_gated() {
         return None;
     }
     let limit = session

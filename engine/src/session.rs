@@ -3,6 +3,7 @@
 //! ```text
 //! listener  accepts                     -> run
 //! prelude   PROXY header, TLS              |  async: while something is to be decided
+//! inspect   rules on what the client says  |
 //! route     frontend -> backend            |
 //! assign    stick, balance, queue  <-.     |
 //! connect   dial, PROXY header, TLS  '     |
@@ -33,7 +34,7 @@ use crate::tls::Acceptor;
 use crate::topology::Proxy;
 use crate::wait::Ticket;
 use crate::worker::Worker;
-use crate::{assign, host, prelude, route, secure, smtp};
+use crate::{assign, host, inspect, prelude, route, secure, smtp};
 
 /// A listener as one worker sees it: everything a new session needs of it.
 #[derive(Debug)]
@@ -101,13 +102,15 @@ pub(crate) struct Session {
     pub(crate) bytes_out: u64,
     /// The same towards and from the server it has, where mail is read; else they are the same.
     pub(crate) server_bytes: (u64, u64),
-    /// Bytes of the client that were read before the relay (behind a PROXY header).
+    /// Bytes of the client that were read before the relay: behind a PROXY header, or by rules.
     pub(crate) early_bytes_in: u64,
     pub(crate) retries: u16,
     /// Whether it was moved to another server on the way.
     pub(crate) redispatched: bool,
     /// What befell it on the way to its server, if anything did.
     pub(crate) story: Option<Box<Story>>,
+    /// Its client began with a ClientHello, which may be sent to one server after the other.
+    pub(crate) hello: bool,
     /// TLS with the client stands.
     pub(crate) secured: bool,
     /// It was told that there is no server.
@@ -162,6 +165,7 @@ impl Session {
             retries: 0,
             redispatched: false,
             story: None,
+            hello: false,
             secured: false,
             turned_away: false,
             queued_behind: (0, 0),
@@ -193,6 +197,11 @@ impl Session {
     /// The backend's section, once there is a backend.
     pub(crate) fn back(&self) -> Option<&model::Back> {
         self.backend.as_ref()?.conf().back.as_ref()
+    }
+
+    /// Whether a server has it only when it has said something: whoever is connected, and silent, has not.
+    pub(crate) fn is_gated(&self) -> bool {
+        self.hello || self.back().is_some_and(|back| back.greeting.is_some())
     }
 
     /// The backend's servers and counters, once there is a backend.
@@ -227,7 +236,10 @@ pub(crate) async fn run(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: Socket
     let mut session = Session::begin(&worker, ingress, peer);
     let ticket = Ticket::take(&worker, &session);
     let ready = prepare(&worker, &ticket, &mut session, socket).await;
-    let ready = ready.map(|(client, connected)| assign::legs(client, connected));
+    let ready = ready.map(|(client, connected)| {
+        session.early_bytes_in = client.early.len() as u64;
+        assign::legs(client, connected)
+    });
     let ended = match ready {
         Ok(legs) if legs.has_tls() => {
             end::tell_early(&worker, &session);
@@ -271,8 +283,18 @@ async fn prepare(
     session: &mut Session,
     socket: Socket,
 ) -> Result<(Client, Connected), Ending> {
-    let client = prelude::receive(worker, ticket, session, socket).await?;
-    route::choose_backend(worker, session)?;
+    let mut client = prelude::receive(worker, ticket, session, socket).await?;
+    let front = Arc::clone(&session.ingress.proxy);
+    if inspect::has_rules(&front) {
+        client = Box::pin(inspect::content(worker, ticket, session, client, &front)).await?;
+    }
+    let back = route::choose_backend(worker, session, &mut client)?;
+    if inspect::has_rules(&back) && back.index != front.index {
+        client = Box::pin(inspect::content(worker, ticket, session, client, &back)).await?;
+    }
+    if inspect::wants_hello(session, &client) {
+        client = Box::pin(inspect::hello(worker, ticket, session, client)).await?;
+    }
     let connected = assign::find_server(worker, ticket, session, &client).await?;
     Ok((client, connected))
 }

@@ -94,10 +94,10 @@ impl Topology {
 fn full_connections(model: &Model, backend: usize, maxconn: u32) -> u32 {
     let reach = |(index, proxy): (usize, &model::Proxy)| {
         let front = proxy.front.as_ref()?;
-        let target = front
-            .default_backend
-            .or_else(|| proxy.back.as_ref().map(|_| index))?;
-        (target == backend).then(|| front.maxconn.unwrap_or(maxconn))
+        let own = proxy.back.as_ref().map(|_| index);
+        let own = own.filter(|_| front.default_backend.is_none());
+        let reaches = front.backends().chain(own).any(|target| target == backend);
+        reaches.then(|| front.maxconn.unwrap_or(maxconn))
     };
     let written = model.proxies[backend]
         .back

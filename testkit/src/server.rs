@@ -39,6 +39,8 @@ pub enum Manner {
     Silent,
     /// Says this, one byte per second.
     Drips(String),
+    /// Says nothing, and resets when it has read so many bytes.
+    Hears(usize),
     /// Closes at once.
     Closes,
     /// Resets at once.
@@ -199,7 +201,7 @@ fn serve(
                 heard,
                 None,
             );
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            will_reset(&stream)?;
             end
         }
         Manner::Answers(to, words) => {
@@ -236,11 +238,12 @@ fn serve(
             }
             Ok(())
         }
-        Manner::Closes => Ok(()),
-        Manner::Resets => {
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-            Ok(())
+        Manner::Hears(count) => {
+            stream.read_exact(&mut vec![0; *count])?;
+            will_reset(&stream)
         }
+        Manner::Closes => Ok(()),
+        Manner::Resets => will_reset(&stream),
         Manner::Counts => {
             let count = std::io::copy(&mut stream, &mut std::io::sink())?;
             stream.write_all(count.to_string().as_bytes())
@@ -257,6 +260,11 @@ fn serve(
             std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
         }
     }
+}
+
+/// Its close is a reset.
+fn will_reset(stream: &TcpStream) -> std::io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 /// A stream that lets so many bytes pass each way, and is dead then.

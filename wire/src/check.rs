@@ -4,6 +4,7 @@
 //! [`Run`] walks it for one server: it says what to do next, and is told what happened.
 
 mod deep;
+mod hello;
 mod run;
 mod smtp;
 mod texts;

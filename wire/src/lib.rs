@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod check;
+pub mod hello;
 pub mod proxy;
 pub mod smtp;
 pub mod syslog;

@@ -1,6 +1,9 @@
 //! What a condition can look at (CFG 7.3): a row per fetch.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use wire::hello::{self, ClientHello, Seen};
 
 use super::{Request, Sample};
 use crate::diagnostic::Fault;
@@ -8,7 +11,7 @@ use crate::lexer::Word;
 
 /// What is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fetch {
+pub(crate) enum Fetch {
     Always(bool),
     Path,
     Query,
@@ -20,7 +23,23 @@ pub(super) enum Fetch {
     WholeHeader(String),
     HeaderCount(String),
     Source,
+    SourcePort,
+    Destination,
     DestinationPort,
+    /// Whether TLS with the client is ours.
+    Secure,
+    /// The name asked for in it.
+    SecureName,
+    /// How much the client has said.
+    Length,
+    /// The type of the handshake message that it begins with.
+    HelloType,
+    /// The name its hello asks for.
+    HelloName,
+    /// The first protocol its hello offers, which is all that HAProxy 2.6 tells.
+    HelloProtocol,
+    /// Whether no more is waited for.
+    WaitEnd,
     /// Whether it is a user of that list.
     Login(String),
     /// The groups of the user of that list.
@@ -35,6 +54,19 @@ pub(super) enum Kind {
     Text,
     Address,
     Number,
+}
+
+/// What must be there before a fetch can say anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needs {
+    /// An accepted connection.
+    Connection,
+    /// TLS with the client, where there is any.
+    Session,
+    /// What the client says.
+    Content,
+    /// A request of HTTP.
+    Http,
 }
 
 /// A fetch: its name, how to make it, and how its values are meant.
@@ -75,8 +107,16 @@ fn header_count(name: String) -> Fetch {
 const ROWS: &[Row] = &[
     plain("always_true", Fetch::Always(true), Kind::Truth),
     plain("always_false", Fetch::Always(false), Kind::Truth),
-    // There is no TLS on pages: the answer is known.
-    plain("ssl_fc", Fetch::Always(false), Kind::Truth),
+    plain("ssl_fc", Fetch::Secure, Kind::Truth),
+    plain("ssl_fc_sni", Fetch::SecureName, Kind::Text),
+    plain("wait_end", Fetch::WaitEnd, Kind::Truth),
+    plain("req.len", Fetch::Length, Kind::Number),
+    plain("req_len", Fetch::Length, Kind::Number),
+    plain("req.ssl_hello_type", Fetch::HelloType, Kind::Number),
+    plain("req_ssl_hello_type", Fetch::HelloType, Kind::Number),
+    plain("req.ssl_sni", Fetch::HelloName, Kind::Text),
+    plain("req_ssl_sni", Fetch::HelloName, Kind::Text),
+    plain("req.ssl_alpn", Fetch::HelloProtocol, Kind::Text),
     plain("path", Fetch::Path, Kind::Text),
     plain("query", Fetch::Query, Kind::Text),
     plain("url", Fetch::Url, Kind::Text),
@@ -89,6 +129,8 @@ const ROWS: &[Row] = &[
     with("hdr_cnt", header_count, Kind::Number),
     with("req.hdr_cnt", header_count, Kind::Number),
     plain("src", Fetch::Source, Kind::Address),
+    plain("src_port", Fetch::SourcePort, Kind::Number),
+    plain("dst", Fetch::Destination, Kind::Address),
     plain("dst_port", Fetch::DestinationPort, Kind::Number),
     with("http_auth", Fetch::Login, Kind::Truth),
     with("http_auth_group", Fetch::Groups, Kind::Text),
@@ -172,12 +214,68 @@ impl Fetch {
                 let lines = request.header(name).into_iter();
                 Sample::Number(lines.map(|line| line.split(',').count() as u64).sum())
             }
-            Self::Source => Sample::Address(request.source()),
-            Self::DestinationPort => Sample::Number(u64::from(request.port())),
+            Self::Source => address(request.source()),
+            Self::SourcePort => port(request.source()),
+            Self::Destination => address(request.destination()),
+            Self::DestinationPort => port(request.destination()),
+            Self::Secure => Sample::Truth(request.tls().is_some()),
+            Self::SecureName => text(request.tls().flatten()),
+            Self::Length => Sample::Number(request.said().bytes.len() as u64),
+            // A hello's type is told when the hello is there as a whole: what follows asks for its name.
+            Self::HelloType => match hello::handshake_type(request.said().bytes) {
+                Seen::This(kind) if !is_begun(request) => Sample::Number(u64::from(kind)),
+                Seen::This(_) | Seen::More | Seen::Other => Sample::Nothing,
+            },
+            Self::HelloName => text(client_hello(request).and_then(|hello| hello.server_name)),
+            Self::HelloProtocol => {
+                text(client_hello(request).and_then(|hello| hello.protocols.into_iter().next()))
+            }
+            Self::WaitEnd => Sample::Truth(!request.said().goes_on),
             Self::Login(list) => Sample::Truth(request.groups(list).is_some()),
             Self::Groups(list) => all(request.groups(list).unwrap_or_default()),
             Self::UsableServers(backend) => Sample::Number(request.usable_servers(backend)),
         }
+    }
+
+    /// Whether what is still to come may give another sample.
+    pub(super) fn may_change(&self, request: &dyn Request) -> bool {
+        let said = request.said();
+        said.goes_on
+            && match self {
+                Self::Length | Self::WaitEnd => true,
+                Self::HelloType | Self::HelloName | Self::HelloProtocol => is_begun(request),
+                _ => false,
+            }
+    }
+
+    /// What must be there.
+    pub(crate) fn needs(&self) -> Needs {
+        match self {
+            Self::Secure | Self::SecureName => Needs::Session,
+            Self::Length
+            | Self::HelloType
+            | Self::HelloName
+            | Self::HelloProtocol
+            | Self::WaitEnd => Needs::Content,
+            Self::Always(_)
+            | Self::Source
+            | Self::SourcePort
+            | Self::Destination
+            | Self::DestinationPort
+            | Self::UsableServers(_) => Needs::Connection,
+            _ => Needs::Http,
+        }
+    }
+
+    /// What it is called first.
+    pub(crate) fn name(&self) -> &'static str {
+        let is_it = |row: &&Row| match &row.make {
+            Make::Plain(fetch) => fetch == self,
+            Make::With(make) => {
+                std::mem::discriminant(&make(String::new())) == std::mem::discriminant(self)
+            }
+        };
+        ROWS.iter().find(is_it).map_or("", |row| row.name)
     }
 
     pub(super) fn userlist(&self) -> Option<&str> {
@@ -192,5 +290,31 @@ impl Fetch {
             Self::UsableServers(backend) => Some(backend),
             _ => None,
         }
+    }
+}
+
+fn address<'r>(of: Option<SocketAddr>) -> Sample<'r> {
+    Sample::Address(of.map(|of| of.ip()))
+}
+
+fn port<'r>(of: Option<SocketAddr>) -> Sample<'r> {
+    of.map_or(Sample::Nothing, |of| Sample::Number(u64::from(of.port())))
+}
+
+fn text<'r>(of: Option<String>) -> Sample<'r> {
+    of.map_or(Sample::Nothing, |text| {
+        Sample::Texts(vec![Cow::Owned(text)])
+    })
+}
+
+/// Whether there may be a hello that is not there as a whole.
+fn is_begun(request: &dyn Request) -> bool {
+    hello::parse(request.said().bytes) == Seen::More
+}
+
+fn client_hello(request: &dyn Request) -> Option<ClientHello> {
+    match hello::parse(request.said().bytes) {
+        Seen::This(hello) => Some(hello),
+        Seen::More | Seen::Other => None,
     }
 }

@@ -33,17 +33,21 @@ pub(crate) fn condition(
         last = word;
         let name = word.text.trim_start_matches('!');
         negated ^= (word.text.len() - name.len()) % 2 == 1;
-        let tests = match name {
+        let (name, tests) = match name {
             "" => continue,
             "or" | "||" => {
                 any.push(Vec::new());
                 continue;
             }
-            "{" => vec![Arc::new(braced(args, word)?)],
-            name => tests_of(name, word, named)?,
+            "{" => (None, vec![Arc::new(braced(args, word)?)]),
+            name => (Some(name.to_owned()), tests_of(name, word, named)?),
         };
         if let Some(all) = any.last_mut() {
-            all.push(Term { negated, tests });
+            all.push(Term {
+                negated,
+                name,
+                tests,
+            });
         }
         negated = false;
     }
@@ -59,6 +63,8 @@ const PREDEFINED: &[(&str, &[&str])] = &[
     ("TRUE", &["always_true"]),
     ("FALSE", &["always_false"]),
     ("LOCALHOST", &["src", "127.0.0.1/8", "::1"]),
+    ("WAIT_END", &["wait_end"]),
+    ("REQ_CONTENT", &["req.len", "gt", "0"]),
     ("METH_GET", &["method", "GET", "HEAD"]),
     ("METH_HEAD", &["method", "HEAD"]),
     ("METH_POST", &["method", "POST"]),

@@ -123,6 +123,7 @@ impl Patterns {
     /// Whether one of them fits the sample.
     pub(super) fn fit(&self, sample: &Sample<'_>) -> bool {
         match (self, sample) {
+            (_, Sample::Nothing) => false,
             (Self::Truth, Sample::Truth(truth)) => *truth,
             (Self::Truth, Sample::Number(number)) => *number > 0,
             (Self::Truth | Self::Found, Sample::Texts(texts)) => !texts.is_empty(),

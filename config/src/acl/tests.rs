@@ -46,12 +46,12 @@ impl Request for Asked {
         }
     }
 
-    fn source(&self) -> Option<IpAddr> {
-        Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)))
+    fn source(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([192, 0, 2, 7], 40_000)))
     }
 
-    fn port(&self) -> u16 {
-        8404
+    fn destination(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([192, 0, 2, 1], 8404)))
     }
 
     fn groups(&self, userlist: &str) -> Option<Vec<&str>> {
@@ -86,6 +86,7 @@ fn conditions_hold_as_written() {
         ("if { src 10.0.0.0/8 ::1 }", false),
         ("if { src 0.0.0.0/0 }", true),
         ("if { dst_port 1:1024 8404 }", true),
+        ("if { dst 192.0.2.1 } { src_port gt 39999 }", true),
         ("if METH_POST", false),
         ("if METH_GET LOCALHOST", false),
         ("if { hdr_dom(host) -i example.com }", true),

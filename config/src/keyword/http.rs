@@ -5,6 +5,7 @@ use crate::acl;
 use crate::diagnostic::Fault;
 use crate::draft::{HttpKind, Settings};
 use crate::keyword::page::{self, tell};
+use crate::keyword::rules;
 use crate::units::Unit;
 
 type Row = Keyword<Settings>;
@@ -34,7 +35,7 @@ macro_rules! told {
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
     Row { negatable: false, ..Row::new("http-request", ALL, "<action> [if|unless <condition>]", (1, super::ANY), page::http_request, "In `mode http`: `use-service prometheus-exporter`, `deny`, `allow`, `auth`, `return`, `redirect`; told and ignored in `mode tcp`.") },
-    Row::new("acl", ALL, "<name> <fetch> [flags] <value>...", (1, super::ANY), |a, s| acl::define(a, &mut s.acls), "A named condition, for the rules that follow."),
+    Row::new("acl", ALL, "<name> <fetch> [flags] <value>...", (1, super::ANY), define, "A named condition, for the rules that follow."),
     told!("http-response", ALL, Rules),
     told!("http-after-response", ALL, Rules),
     Row { negatable: false, ..Row::new("redirect", ALL, "location|prefix|scheme <to> [code <code>] [if|unless <condition>]", (2, super::ANY), page::redirect, "In `mode http`; told and ignored in `mode tcp`.") },
@@ -63,6 +64,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("monitor fail", FRONT, "if|unless <condition>", (2, super::ANY), page::monitor_fail, "When `monitor-uri` says 503, for example `if { nbsrv(mail) lt 1 }`."),
     Row::refused("use-fcgi-app", BACK, "there is no FastCGI in Posthouse", "remove it"),
 ];
+
+fn define(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    rules::named_only(args)?;
+    acl::define(args, &mut settings.acls)
+}
 
 /// `stats ...`: any of them switches the page on, as in HAProxy.
 fn stats(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {

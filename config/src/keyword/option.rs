@@ -1,7 +1,7 @@
 //! `option ...` (CFG 4.2).
 
 use super::{ALL, Args, BACK, FRONT, Keyword};
-use crate::diagnostic::Fault;
+use crate::diagnostic::{At, Fault};
 use crate::draft::{CheckOption, GreetingOption, HttpKind, HttpOnly, Settings};
 use crate::keyword::Modifier;
 use crate::model::{Failback, Failover, LogLines};
@@ -33,10 +33,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("option nolinger", ALL, "Close with a reset."),
     Row { syntax: "[<interval>]", args: (0, 1), ..Row::option("option redispatch", BACK, redispatch, "Let a session go to another server when retries fail: HAProxy's way; without it and without `retries` it goes at once.") },
     Row { syntax: "[<prefix>]", args: (0, 1), ..Row::option("option greeting", BACK, greeting, "Posthouse's own: servers speak first, and a session has one when it has greeted, by default with `220`; otherwise the next is tried. Without it the check tells: `option smtpchk`, or a first `expect` of a `220`.") },
+    Row::option("option tls-hello", BACK, tls_hello, "Posthouse's own: clients speak first and begin TLS, which passes through. What they say is kept, and sent to the next server where one does not answer it. Without it servers at port 465 and those with `check-ssl` and without `ssl` tell."),
     Row { syntax: "[time <time>] [attempts <number>]", args: (0, 4), ..Row::option("option failover", BACK, failover, "Posthouse's own, and its default where neither `retries` nor `option redispatch` is written: every server once, at once; for 60s, and so many attempts. `no option failover` is HAProxy's way.") },
     Row { syntax: "now|after <time>|manual", args: (0, 2), ..Row::option("option failback", BACK, failback, "Posthouse's own: when a server that was DOWN gets sessions again while others serve: as soon as it is UP, which is HAProxy's way and the default; when it was UP for so long; or when `set server ... state ready` says so.") },
     Row { syntax: "[clf]", args: (0, 1), negatable: false, ..Row::option("option tcplog", ALL, tcplog, "The long line for sessions.") },
     Row { args: (0, super::ANY), ..Row::option("option tcp-check", BACK, tcp_check, "Check servers with `tcp-check` rules.") },
+    Row::option("option ssl-hello-chk", BACK, |a, s| { s.check = if a.on() { CheckOption::Hello } else { CheckOption::None }; Ok(()) }, "Check servers with a ClientHello: whoever answers it with TLS is well."),
     Row { syntax: "[HELO|EHLO <domain>]", args: (0, super::ANY), ..Row::option("option smtpchk", BACK, smtpchk, "Check servers with an SMTP dialogue.") },
     Row { syntax: "[clf]", args: (0, 1), ..Row::option("option httplog", ALL, |a, s| http(a, s, HttpKind::LogFormat), "HTTP only; falls back to `option tcplog`.") },
     Row { args: (0, 0), ..Row::option("option httpslog", ALL, |a, s| http(a, s, HttpKind::LogFormat), "HTTP only; falls back to `option tcplog`.") },
@@ -73,7 +75,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row::refused("option transparent", BACK, "'option transparent' is not supported", "name the servers"),
     Row::refused("option http_proxy", BACK, "'option http_proxy' is not supported any more since HAProxy 2.1", "remove it"),
     Row::not_yet("option httpchk", BACK, "Check servers with HTTP."),
-    Row::not_yet("option ssl-hello-chk", BACK, "Check servers with a TLS hello."),
     Row::not_yet("option ldap-check", BACK, "Check LDAP servers."),
     Row::not_yet("option mysql-check", BACK, "Check MySQL servers."),
     Row::not_yet("option pgsql-check", BACK, "Check PostgreSQL servers."),
@@ -148,6 +149,16 @@ fn greeting(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
             Some(word) => word.text.clone().into_bytes(),
             None => b"220".to_vec(),
         }),
+    };
+    Ok(())
+}
+
+fn tls_hello(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    let spot = args.spot();
+    settings.tls_hello = match args.modifier {
+        Modifier::No => Some(At { value: false, spot }),
+        Modifier::None => Some(At { value: true, spot }),
+        Modifier::Default => None,
     };
     Ok(())
 }

@@ -8,9 +8,7 @@ type Row = Keyword<Settings>;
 /// Not yet, and never.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
-    Row::not_yet("use_backend", FRONT, "Choose the backend by a condition."),
     Row::not_yet("use-server", BACK, "Choose the server by a condition."),
-    Row::not_yet("tcp-request", ALL, "Rules on connections, sessions and content."),
     Row::not_yet("tcp-response", BACK, "Rules on what servers say."),
     Row::not_yet("stick store-response", BACK, "Remember by what the server says."),
     Row::not_yet("force-persist", BACK, "Follow a stick entry to a server that is DOWN, by a condition."),

@@ -16,10 +16,24 @@ pub(super) fn pages(
     if !is_http(draft) || settings.disabled {
         return None;
     }
-    let others = settings.default_backend.is_some() && backend.is_none();
+    let others =
+        settings.default_backend.is_some() && backend.is_none() || !settings.use_backend.is_empty();
     if others || backend.is_none() && !has_pages(draft) {
         refuse_mode(draft, report);
         return None;
+    }
+    let rules = &settings.tcp_request;
+    if ![&rules.connection, &rules.session, &rules.content]
+        .into_iter()
+        .all(Vec::is_empty)
+    {
+        let text = format!(
+            "{} '{}': 'tcp-request' rules are not supported for Posthouse's own pages.",
+            draft.kind_name(),
+            draft.name.value
+        );
+        let fault = Fault::new("not-yet", text).shape(Shape::Whole);
+        report.fault(place(draft), fault.help("write 'http-request deny if ...'"));
     }
     for rule in &settings.idle_rules {
         report.fault(&rule.spot, Fault::no_effect(&rule.value));

@@ -31,19 +31,23 @@ pub(super) fn greeting(draft: &ProxyDraft, report: &mut Report) -> Option<Vec<u8
 }
 
 /// A frontend and its backend read the same protocol, or neither reads any.
-pub(super) fn agree(front: &ProxyDraft, back: &ProxyDraft, report: &mut Report) {
+pub(super) fn agree(front: &ProxyDraft, back: &ProxyDraft, switched: bool, report: &mut Report) {
     if is_smtp(front) == is_smtp(back) {
         return;
     }
     let name = |draft: &ProxyDraft| if is_smtp(draft) { "smtp" } else { "tcp" };
     let text = format!(
-        "{} '{}' in mode {} tries to use incompatible {} '{}' in mode {} as its default backend.",
+        "{} '{}' in mode {} tries to use incompatible {} '{}' in mode {} {}.",
         front.kind_name(),
         front.name.value,
         name(front),
         back.kind_name(),
         back.name.value,
         name(back),
+        match switched {
+            true => "in a 'use_backend' rule",
+            false => "as its default backend",
+        },
     );
     let spot = match &front.settings.default_backend {
         Some(name) => &name.spot,

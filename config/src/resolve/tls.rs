@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use wire::check::Rule;
 
-use crate::diagnostic::{Fault, Report, Shape, Spot};
-use crate::draft::{BindDraft, CheckOption, ProxyDraft, ServerDraft};
-use crate::model::{Authorities, BindTls, ClientVerify, GlobalTls, ServerTls, Sni};
+use crate::diagnostic::{At, Fault, Report, Shape, Spot};
+use crate::draft::{BindDraft, CheckOption, GreetingOption, Mode, ProxyDraft, ServerDraft};
+use crate::model::{
+    Authorities, BindTls, ClientVerify, GlobalTls, Server, ServerAddress, ServerTls, Sni,
+};
 
 /// A relative name, from where it is meant.
 fn based(base: Option<&PathBuf>, path: &Path) -> PathBuf {
@@ -84,6 +86,56 @@ fn starttls(smtp: bool, ssl: bool, spot: Option<&Spot>, report: &mut Report) {
         return;
     };
     report.fault(spot, Fault::new(code, text).help(help));
+}
+
+/// Port of mail submission within TLS from the first byte on (RFC 8314, 3.3).
+const SUBMISSIONS: u16 = 465;
+
+/// Whether clients begin TLS with these servers, through us: `option tls-hello`, else where every server is at the
+/// port for it, or is checked with TLS and without, as sessions go.
+pub(super) fn clients_begin(
+    proxy: &ProxyDraft,
+    servers: &[Server],
+    report: &mut Report,
+) -> Option<bool> {
+    let settings = &proxy.settings;
+    let mode = settings.mode.as_ref().map(|mode| mode.value);
+    let passes = mode.is_none_or(|mode| mode == Mode::Tcp);
+    match &settings.tls_hello {
+        Some(At { value: true, spot }) if !passes => {
+            let text = "'option tls-hello' needs 'mode tcp', where TLS passes through.";
+            report.fault(spot, Fault::new("tls-hello", text).help("remove it"));
+            return None;
+        }
+        Some(At { value: true, spot }) => {
+            if let GreetingOption::Prefix(_) = settings.greeting {
+                let text = "'option tls-hello' and 'option greeting': either clients or servers speak first.";
+                report.fault(
+                    spot,
+                    Fault::new("tls-hello", text).help("remove one of the two"),
+                );
+            }
+            return Some(true);
+        }
+        Some(At { value: false, .. }) => return Some(false),
+        None => {}
+    }
+    let speaks = |server: &Server| {
+        let port = match &server.address {
+            ServerAddress::Ip(address) => address.port(),
+            _ => 0,
+        };
+        let elsewhere =
+            server.check_port.is_some_and(|own| own != port) || server.check_addr.is_some();
+        let checked = (server.check && server.check_ssl || settings.check == CheckOption::Hello)
+            && !elsewhere;
+        server.tls.is_none() && (port == SUBMISSIONS || checked)
+    };
+    let known = passes
+        && !matches!(settings.greeting, GreetingOption::Prefix(_))
+        && !servers.is_empty()
+        && servers.iter().all(speaks);
+    known.then_some(true)
 }
 
 /// What a `server` line says: for sessions, for checks, and whether checks use it by themselves.

@@ -1,6 +1,6 @@
 //! What a request gets of a proxy's pages: the order of HAProxy's rules, and the replies that need no page.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use config::acl::Request as Facts;
 use config::model::{PageAction, PageRule, Pages, RedirectTo, StatsPage, UserList};
@@ -15,8 +15,8 @@ pub(super) struct Asked<'r, B> {
     pub(super) request: &'r Request<B>,
     /// Path and query.
     pub(super) url: &'r str,
-    pub(super) source: Option<IpAddr>,
-    pub(super) port: u16,
+    /// The client's address and ours; `None` on a unix socket.
+    pub(super) addresses: Option<[SocketAddr; 2]>,
     pub(super) plane: &'r Plane,
     /// What the `Authorization` header says: `user:password`.
     login: Option<String>,
@@ -26,8 +26,7 @@ impl<'r, B> Asked<'r, B> {
     pub(super) fn new(
         request: &'r Request<B>,
         plane: &'r Plane,
-        source: Option<IpAddr>,
-        port: u16,
+        addresses: Option<[SocketAddr; 2]>,
     ) -> Self {
         let url = request.uri().path_and_query();
         let given = request.headers().get(AUTHORIZATION);
@@ -35,8 +34,7 @@ impl<'r, B> Asked<'r, B> {
         Self {
             request,
             url: url.map_or("/", |url| url.as_str()),
-            source,
-            port,
+            addresses,
             plane,
             login: given.and_then(auth::login),
         }
@@ -72,12 +70,12 @@ impl<B> Facts for Asked<'_, B> {
         }
     }
 
-    fn source(&self) -> Option<IpAddr> {
-        self.source
+    fn source(&self) -> Option<SocketAddr> {
+        self.addresses.map(|[source, _]| source)
     }
 
-    fn port(&self) -> u16 {
-        self.port
+    fn destination(&self) -> Option<SocketAddr> {
+        self.addresses.map(|[_, destination]| destination)
     }
 
     fn groups(&self, userlist: &str) -> Option<Vec<&str>> {
@@ -91,17 +89,8 @@ impl<B> Facts for Asked<'_, B> {
             return 0;
         };
         let state = self.plane.controller().borrow().backend(proxy.index);
-        // As HAProxy counts: of backups the first alone is used, unless all may be.
-        let all = proxy
-            .conf()
-            .back
-            .as_ref()
-            .is_some_and(|back| back.allbackups);
-        u64::from(match (state.active, all) {
-            (0, true) => state.backup,
-            (0, false) => state.backup.min(1),
-            (active, _) => active,
-        })
+        let back = proxy.conf().back.as_ref();
+        back.map_or(0, |back| u64::from(back.in_use(state.active, state.backup)))
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("stot", "MCP:u64", |r| n(r.front.totals.sum(|t| &t.sessions)), |r| n(r.server.totals.sum(|t| &t.sessions)), |r| n(r.back.totals.sum(|t| &t.sessions))),
     field("bin", "MCP:u64", |r| n(r.front.totals.sum(|t| &t.bytes_in)), |r| n(r.server.totals.sum(|t| &t.bytes_in)), |r| n(r.back.totals.sum(|t| &t.bytes_in))),
     field("bout", "MCP:u64", |r| n(r.front.totals.sum(|t| &t.bytes_out)), |r| n(r.server.totals.sum(|t| &t.bytes_out)), |r| n(r.back.totals.sum(|t| &t.bytes_out))),
-    field("dreq", "MCP:u64", |_| ZERO, |_| EMPTY, |_| ZERO),
+    field("dreq", "MCP:u64", |r| n(r.front.totals.sum(|t| &t.denied_requests)), |_| EMPTY, |_| ZERO),
     field("dresp", "MCP:u64", |_| ZERO, |_| ZERO, |_| ZERO),
     field("ereq", "MCP:u64", |r| n(r.front.totals.sum(|t| &t.request_errors)), |_| EMPTY, |_| EMPTY),
     field("econ", "MCP:u64", |_| EMPTY, |r| n(r.server.totals.sum(|t| &t.connect_errors)), |r| n(r.back.totals.sum(|t| &t.connect_errors))),

@@ -30,7 +30,7 @@ const COLUMNS: &[(&str, Show)] = &[
     ("stot", |r| r.sum(|t| &t.sessions)),
     ("bin", |r| r.sum(|t| &t.bytes_in)),
     ("bout", |r| r.sum(|t| &t.bytes_out)),
-    ("dreq", |_| n(0_u32)),
+    ("dreq", |r| r.sum(|t| &t.denied_requests)),
     ("dresp", |_| n(0_u32)),
     ("ereq", |r| r.sum(|t| &t.request_errors)),
     ("status", |r| Value::Text(r.status().into())),

@@ -1,4 +1,5 @@
-//! What a client hears that gets no server: where the protocol is known to be SMTP, a reply and a clean close.
+//! What a client hears that gets no server: where the protocol is known to be SMTP, a reply and a clean close; where
+//! it is TLS that passes through, an alert.
 
 use config::model::Back;
 
@@ -49,17 +50,20 @@ impl From<Ending> for Vain {
     }
 }
 
-/// Says goodbye to a client that waits for a greeting, unless it is the client itself that left, or an
-/// operator who ended the session.
+/// What a client hears whose hello no server answered: an alert, fatal, `internal_error` (RFC 8446, 6.2).
+const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
+
+/// Says goodbye to a client that waits for a greeting or for the answer to its hello, unless it is the client itself
+/// that left, or an operator who ended the session.
 pub(super) fn say(worker: &Worker, session: &mut Session, client: &Client, vain: &Vain) {
     let ours = matches!(vain.ending.cause, Cause::Server | Cause::ServerTimeout);
-    let Some(back) = session
-        .back()
-        .filter(|back| back.greeting.is_some() && ours)
-    else {
+    let Some(back) = session.back().filter(|_| session.is_gated() && ours) else {
         return;
     };
-    let reply = vain.reply(worker, session, back);
+    let reply = match session.hello {
+        true => ALERT.to_vec(),
+        false => vain.reply(worker, session, back),
+    };
     let sent = client.say(&reply);
     session.bytes_out += sent as u64;
     session.turned_away = true;

@@ -20,14 +20,14 @@ const SAVED: u64 = 32;
 
 /// How long that server may be silent until another is asked beside it; `None`: nobody is. One that takes
 /// its time as a rule (a greet pause) is given twice its usual time, where nothing is written.
-pub(super) fn delay(conf: &Back, back: &Backend, server: &Server) -> Option<Millis> {
+pub(super) fn delay(conf: &Back, back: &Backend, server: &Server, gated: bool) -> Option<Millis> {
     if back.roster().servers.len() < 2 {
         return None;
     }
     match conf.timeout_hedge {
         Some(delay) if delay.is_zero() => None,
         Some(delay) => Some(delay.as_millis() as Millis),
-        None if conf.greeting.is_none() => None,
+        None if !gated => None,
         None => Some(DELAY.max(server.pace() * 2)),
     }
 }

@@ -31,7 +31,7 @@ const PATIENCE: Millis = 300_000;
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     way: Way,
-    /// Servers speak first.
+    /// A server that is connected and silent has nothing yet.
     gated: bool,
     connect: Option<Millis>,
     greeting: Millis,
@@ -53,8 +53,9 @@ enum Way {
 }
 
 impl Rules {
-    /// For sessions of that backend; `pinned` when a stick entry chose the server.
-    pub(super) fn new(conf: &Back, pinned: bool) -> Self {
+    /// For sessions of that backend; `pinned` when a stick entry chose the server, `gated` when it has the session
+    /// only once it has spoken.
+    pub(super) fn new(conf: &Back, pinned: bool, gated: bool) -> Self {
         let ms = |time: std::time::Duration| time.as_millis() as Millis;
         let haproxy = Way::Haproxy {
             retries: conf.retries.unwrap_or(RETRIES),
@@ -72,7 +73,7 @@ impl Rules {
                 None if conf.retries.is_some() || conf.redispatch.is_some() => haproxy,
                 None => own(None, None),
             },
-            gated: conf.greeting.is_some(),
+            gated,
             connect: conf.timeout_connect.map(ms),
             greeting: conf.timeout_greeting.map_or(GREETING, ms),
             server: match conf.smtp {

@@ -155,7 +155,7 @@ fn a_session_finds_whoever_lives() {
             hedge: Some(HEDGE),
             tokens: rng.usize(0..3) * 10,
         };
-        let outcome = world.run(Rules::new(&conf, false));
+        let outcome = world.run(Rules::new(&conf, false, conf.is_gated()));
         let mut once = outcome.asked.clone();
         once.sort_unstable();
         once.dedup();
@@ -194,7 +194,7 @@ fn without_hedges_the_greeting_time_moves_a_session() {
         hedge: None,
         tokens: 0,
     };
-    let outcome = world.run(Rules::new(&back(), false));
+    let outcome = world.run(Rules::new(&back(), false, back().is_gated()));
     assert_eq!((outcome.winner, outcome.took), (Some(1), 5_005));
 }
 
@@ -210,7 +210,7 @@ fn a_server_that_greets_late_keeps_its_session_meanwhile() {
         hedge: None,
         tokens: 0,
     };
-    let outcome = world.run(Rules::new(&back(), false));
+    let outcome = world.run(Rules::new(&back(), false, back().is_gated()));
     assert_eq!((outcome.winner, outcome.took), (Some(0), 6_000));
 }
 
@@ -230,7 +230,10 @@ fn the_budget_bounds_attempts_and_time() {
         hedge: None,
         tokens: 0,
     };
-    assert_eq!(world.run(Rules::new(&conf, false)).asked, [0, 1]);
+    assert_eq!(
+        world.run(Rules::new(&conf, false, conf.is_gated())).asked,
+        [0, 1]
+    );
 
     let silent = Sim {
         fate: Fate::Silent,
@@ -245,7 +248,7 @@ fn the_budget_bounds_attempts_and_time() {
         hedge: None,
         tokens: 0,
     };
-    let outcome = world.run(Rules::new(&conf, false));
+    let outcome = world.run(Rules::new(&conf, false, conf.is_gated()));
     assert_eq!(outcome.asked, [0, 1], "at 0 and 5 s; 10 s is too late");
     assert_eq!(
         outcome.took, 65_000,
@@ -266,7 +269,7 @@ fn haproxys_way_keeps_its_meaning() {
     };
     let mut conf = back();
     conf.retries = Some(2);
-    let outcome = world.run(Rules::new(&conf, false));
+    let outcome = world.run(Rules::new(&conf, false, conf.is_gated()));
     assert_eq!(
         (outcome.asked, outcome.took),
         (vec![0, 0, 0], 2_003),
@@ -274,22 +277,28 @@ fn haproxys_way_keeps_its_meaning() {
     );
 
     conf.redispatch = Some(-1);
-    let outcome = world.run(Rules::new(&conf, true));
+    let outcome = world.run(Rules::new(&conf, true, conf.is_gated()));
     assert_eq!(
         outcome.asked,
         [0, 0, 1],
         "a pinned one goes at the last retry"
     );
-    let outcome = world.run(Rules::new(&conf, false));
+    let outcome = world.run(Rules::new(&conf, false, conf.is_gated()));
     assert_eq!(outcome.asked, [0, 1, 0], "a free one at once");
 
     conf.failover = Some(Failover::On {
         time: None,
         attempts: None,
     });
-    assert_eq!(world.run(Rules::new(&conf, false)).asked, [0, 1, 2]);
+    assert_eq!(
+        world.run(Rules::new(&conf, false, conf.is_gated())).asked,
+        [0, 1, 2]
+    );
     (conf.failover, conf.retries, conf.redispatch) = (Some(Failover::Off), None, None);
-    assert_eq!(world.run(Rules::new(&conf, false)).asked, [0; 4]);
+    assert_eq!(
+        world.run(Rules::new(&conf, false, conf.is_gated())).asked,
+        [0; 4]
+    );
 }
 
 #[test]
@@ -311,9 +320,9 @@ fn haproxys_way_hedges_where_the_session_may_go() {
     };
     let mut conf = back();
     conf.retries = Some(3);
-    let outcome = world.run(Rules::new(&conf, false));
+    let outcome = world.run(Rules::new(&conf, false, conf.is_gated()));
     assert_eq!((outcome.winner, outcome.took >= 60_000), (None, true));
     conf.redispatch = Some(-1);
-    let outcome = world.run(Rules::new(&conf, false));
+    let outcome = world.run(Rules::new(&conf, false, conf.is_gated()));
     assert_eq!((outcome.winner, outcome.took), (Some(1), 305));
 }

@@ -74,10 +74,10 @@ impl<'b> Race<'b> {
     pub(super) fn new(
         (worker, ticket, client): (&'b Rc<Worker>, &'b Ticket<'b>, &'b Client),
         (proxy, back, conf): (&'b Proxy, &'b Backend, &'b Back),
-        stuck: Option<usize>,
+        (stuck, gated): (Option<usize>, bool),
         wish: &Wish,
     ) -> Self {
-        let rules = Rules::new(conf, stuck.is_some()).within(wish.within);
+        let rules = Rules::new(conf, stuck.is_some(), gated).within(wish.within);
         let avoided = match wish.strictly {
             true => VecDeque::new(),
             false => wish.avoid.iter().copied().collect(),
@@ -98,11 +98,12 @@ impl<'b> Race<'b> {
         }
     }
 
-    fn scene(&self) -> Scene<'b> {
+    fn scene(&self, session: &Session) -> Scene<'b> {
         Scene {
             worker: self.worker,
             back: self.conf,
             client: self.client,
+            hello: session.hello,
         }
     }
 
@@ -223,10 +224,13 @@ impl<'b> Race<'b> {
         self.first.get_or_insert(index);
         server.totals.at(self.worker.id).connects.add(1);
         self.back.totals.at(self.worker.id).connects.add(1);
-        self.plan
-            .began(index, hedge::delay(self.conf, self.back, server), now);
+        self.plan.began(
+            index,
+            hedge::delay(self.conf, self.back, server, session.is_gated()),
+            now,
+        );
         self.ticket.note_server(server);
-        match Attempt::begin(&self.scene(), session, server) {
+        match Attempt::begin(&self.scene(session), session, server) {
             Ok(attempt) => {
                 self.contenders.push(Contender {
                     seat,
@@ -242,7 +246,7 @@ impl<'b> Race<'b> {
 
     /// Polls whom was asked, oldest first; until one has its end, or the plan has something to do.
     async fn wait(&mut self, session: &Session, until: Option<Millis>) -> Result<Event, Ending> {
-        let scene = self.scene();
+        let scene = self.scene(session);
         let contenders = &mut self.contenders;
         let answer = poll_fn(|context| {
             for (place, contender) in contenders.iter_mut().enumerate() {
@@ -349,7 +353,7 @@ impl<'b> Race<'b> {
         let winner = self.contenders.remove(place);
         let server = winner.seat.server();
         let totals = server.totals.at(self.worker.id);
-        if self.conf.greeting.is_some() {
+        if session.is_gated() {
             server.has_greeted(self.worker.id, now, now - winner.begun);
         }
         totals.hedges_won.add(u64::from(winner.hedge));

@@ -1,5 +1,7 @@
 //! The greeting gate: a server that speaks first has been reached when it greets, not when it is connected.
 //!
+//! The same holds for one whose first bytes answer a ClientHello; any answer is one, an alert too.
+//!
 //! Until its first byte reaches the client nothing has been promised, and another server can take the session.
 //! A postscreen teaser (`220-`) is a greeting; `421` and `554` are not.
 
@@ -43,7 +45,7 @@ fn judge(said: &[u8], prefix: &[u8]) -> Verdict {
 /// A server that is listened to.
 pub(super) enum Voice<'a> {
     Plain(&'a Socket),
-    /// Within TLS.
+    /// Within TLS, or spoken to already.
     Secret(&'a mut Leg),
 }
 
@@ -80,7 +82,7 @@ pub(super) fn poll_greeting(
     voice: &mut Voice<'_>,
     said: &mut Vec<u8>,
 ) -> Poll<Result<(u64, Vec<u8>), Fault>> {
-    let prefix = scene.back.greeting.as_deref().unwrap_or_default();
+    let prefix = scene.prefix();
     loop {
         let mut scratch = scene.worker.scratch.borrow_mut();
         let read = match ready!(voice.poll_read(context, &mut scratch)) {

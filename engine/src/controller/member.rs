@@ -71,7 +71,7 @@ impl Controller {
         let now = Clock::get().now();
         let health = Health::added(&conf, section.failback, now);
         let place = self.places[proxy].take();
-        let greets = section.greeting.is_some();
+        let greets = section.is_gated();
         let server = Arc::new(Server::new(conf, place, workers, greets, &topology.tls));
         let units = &mut self.units[proxy];
         if units.len() <= place {
