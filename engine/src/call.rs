@@ -1,6 +1,7 @@
 //! A connection that the control thread makes: to a server that is checked, an agent, a webhook, a mailer. TCP or a unix
 //! socket, and TLS where it is asked for.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -11,17 +12,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use config::model::{ServerAddress, ServerTls};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, SocketType, bind, connect, getpeername, socket_with, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, UnixStream};
+use tokio::net::UnixStream;
 
 use crate::leg::Leg;
+use crate::sock;
+use crate::socket::Socket;
 use crate::tls::{Asked, Failure, Stream as Tls, Tls as Everything};
 
-/// A connection, and its ends where it is one of TCP.
+/// A connection.
 #[derive(Debug)]
 pub struct Call {
     leg: Leg,
-    ends: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Call {
@@ -30,20 +34,24 @@ impl Call {
     /// # Errors
     /// The connection does not come about.
     pub async fn tcp(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Self> {
-        let socket = if to.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(sock::family(to), SocketType::STREAM, flags, None)?;
         if let Some(from) = from {
-            socket.set_reuseaddr(true)?;
-            socket.bind(SocketAddr::new(from.ip(), 0))?;
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+            bind(&socket, &SocketAddr::new(from.ip(), 0))?;
         }
-        socket.set_nodelay(true)?;
-        let stream = socket.connect(to).await?;
-        let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
-        let leg = Leg::plain(OwnedFd::from(stream.into_std()?).into());
-        Ok(Self { leg, ends })
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        match connect(&socket, &to) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let socket = Socket::from(socket);
+        socket.watch(true)?;
+        poll_fn(|context| socket.poll_writable(context)).await?;
+        sockopt::socket_error(&socket)??;
+        Ok(Self {
+            leg: Leg::plain(socket),
+        })
     }
 
     pub(crate) async fn unix(path: &Path) -> io::Result<Self> {
@@ -60,7 +68,6 @@ impl Call {
     fn local(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
         Ok(Self {
             leg: Leg::plain(OwnedFd::from(stream).into()),
-            ends: None,
         })
     }
 
@@ -70,7 +77,7 @@ impl Call {
     /// Why it did not come about, in words.
     pub async fn secure(&mut self, tls: &Everything, conf: &Arc<ServerTls>) -> Result<(), String> {
         let connector = tls.connector(conf).ok_or("TLS is not set up")?;
-        let there = self.ends.map(|(_, there)| ServerAddress::Ip(there));
+        let there = self.ends().map(|(_, there)| ServerAddress::Ip(there));
         let there = there.ok_or("not connected")?;
         let words = |failure: Failure| failure.to_string();
         let session = connector.connect(&there, None, &Asked::default());
@@ -84,7 +91,9 @@ impl Call {
 
     /// Our end and the other, of a TCP connection.
     pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.ends
+        let there = getpeername(self.leg.socket()).ok()??;
+        let there = SocketAddr::try_from(there).ok()?;
+        Some((sock::local_address(self.leg.socket())?, there))
     }
 
     pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
