@@ -2,7 +2,7 @@
 //! metrics or none. Escaped or not, a query means the same.
 #![no_main]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use config::acl::Request;
@@ -53,12 +53,12 @@ impl Request for Asked<'_> {
         self.header.clone()
     }
 
-    fn source(&self) -> Option<IpAddr> {
-        Some(Ipv4Addr::LOCALHOST.into())
+    fn source(&self) -> Option<SocketAddr> {
+        Some((Ipv4Addr::LOCALHOST, 4711).into())
     }
 
-    fn port(&self) -> u16 {
-        80
+    fn destination(&self) -> Option<SocketAddr> {
+        Some((Ipv4Addr::LOCALHOST, 80).into())
     }
 
     fn groups(&self, _: &str) -> Option<Vec<&str>> {
