@@ -514,20 +514,22 @@ fn rates_are_limited() -> Result<()> {
 #[test]
 fn counters_begin_anew() -> Result<()> {
     let scene = scene("")?;
-    deliver(scene.front, "one")?;
-    let total = |proxy: &str, server: &str| scene.proxy.stat(proxy, server, "stot");
+    let counts = |sessions: &str| -> Result<()> {
+        for (proxy, server) in [("fe", "FRONTEND"), ("be", "s1"), ("be", "BACKEND")] {
+            let total = scene.proxy.stat(proxy, server, "stot")?;
+            let bytes = scene.proxy.stat(proxy, server, "bin")?;
+            let right = total == sessions && (bytes == "0") == (sessions == "0");
+            ensure!(right, "{proxy}/{server}: {total} sessions, {bytes} bytes");
+        }
+        Ok(())
+    };
     // Bytes are counted at the end of a session.
-    wait_until("it is counted", || {
-        let bytes = scene.proxy.stat("fe", "FRONTEND", "bin");
-        bytes.is_ok_and(|bytes| bytes != "0")
-    })?;
-    ensure!(total("be", "s1")? == "1");
+    deliver(scene.front, "one")?;
+    scene.proxy.wait_until_idle("fe")?;
+    counts("1")?;
     scene.proxy.ask("clear counters all")?;
-    for (proxy, server) in [("fe", "FRONTEND"), ("be", "s1"), ("be", "BACKEND")] {
-        ensure!(total(proxy, server)? == "0", "{proxy}/{server}");
-        ensure!(scene.proxy.stat(proxy, server, "bin")? == "0");
-    }
+    counts("0")?;
     deliver(scene.front, "two")?;
-    ensure!(total("be", "s1")? == "1");
-    Ok(())
+    scene.proxy.wait_until_idle("fe")?;
+    counts("1")
 }

@@ -1,13 +1,9 @@
 //! What many tests share.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-
-/// A port of loopback that nobody uses right now.
-pub(crate) fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
-}
+pub(crate) use testkit::port::free as free_port;
 
 /// A configuration with a frontend `fe` at `front`, a backend `be` with these lines, quick checks by default,
 /// session lines on standard output and a stats socket.

@@ -3,7 +3,10 @@
 //! A **total** belongs to one worker, which alone adds to it; a snapshot sums over the workers. A
 //! **gauge** counts what exists now and is shared, because limits and leastconn read it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use crossbeam_utils::CachePadded;
 
@@ -121,12 +124,12 @@ impl Gauge {
 
     /// One less; returns how many are left.
     pub(crate) fn leave(&self) -> u32 {
-        self.now.fetch_sub(1, Relaxed) - 1
+        self.now.fetch_sub(1, Release) - 1
     }
 
-    /// How many there are.
+    /// How many there are. What was counted of those who have left can be seen.
     pub fn get(&self) -> u32 {
-        self.now.load(Relaxed)
+        self.now.load(Acquire)
     }
 
     /// The most there ever were at once.

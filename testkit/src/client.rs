@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::PATIENCE;
+/// How long it waits for a server that says nothing, or takes nothing.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client's connection.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod lab;
 pub mod load;
 pub mod output;
+pub mod port;
 pub mod postfix;
 pub mod proxy;
 pub mod receiver;
@@ -24,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How long anything is waited for before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything is waited for before a test fails: only one that fails takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Waits until `condition` holds.
 ///

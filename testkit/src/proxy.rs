@@ -210,7 +210,56 @@ impl Proxy {
         let row = lines
             .find(|line| line.starts_with(&start))
             .context("no such row")?;
-        Ok(row.split(',').nth(place).unwrap_or_default().to_owned())
+        Ok(fields(row).nth(place).unwrap_or_default().to_owned())
+    }
+
+    /// Waits until a column of `show stat` is so.
+    ///
+    /// # Errors
+    /// It is not within [`crate::PATIENCE`]; what it is instead is in the error.
+    pub fn wait_for_stat(
+        &self,
+        proxy: &str,
+        server: &str,
+        column: &str,
+        value: &str,
+    ) -> Result<()> {
+        let mut last = String::new();
+        wait_until(&format!("{column} of {proxy}/{server} is {value}"), || {
+            last = self
+                .stat(proxy, server, column)
+                .unwrap_or_else(|error| error.to_string());
+            last == value
+        })
+        .with_context(|| format!("it is {last:?}\n{}", self.output.lines().join("\n")))
+    }
+
+    /// Waits until nobody is connected to a frontend: then all its sessions are counted.
+    ///
+    /// # Errors
+    /// Somebody stays.
+    pub fn wait_until_idle(&self, frontend: &str) -> Result<()> {
+        self.wait_for_stat(frontend, "FRONTEND", "scur", "0")
+    }
+
+    /// Waits until the first check of a server has passed, and none runs.
+    ///
+    /// # Errors
+    /// It does not pass.
+    pub fn wait_for_first_check(&self, backend: &str, server: &str) -> Result<()> {
+        let mut last = String::new();
+        wait_until(&format!("{backend}/{server} was checked"), || {
+            last = self
+                .stat(backend, server, "check_status")
+                .unwrap_or_default();
+            last.ends_with("OK") && !last.starts_with('*')
+        })
+        .with_context(|| {
+            format!(
+                "its check says {last:?}\n{}",
+                self.output.lines().join("\n")
+            )
+        })
     }
 
     /// Its process id.
@@ -258,6 +307,15 @@ impl Proxy {
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
+}
+
+/// The fields of a line of CSV; commas within quotes separate nothing.
+fn fields(row: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    row.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
 }
 
 impl Drop for Proxy {

@@ -1,15 +1,16 @@
 //! A scripted server: what it says and does, connection by connection, and what it saw.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use socket2::SockRef;
 
 use crate::output::Output;
+use crate::{port, wait_until};
 
 /// What a server does with a connection.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ impl Server {
     /// # Errors
     /// No port.
     pub fn start(manner: Manner) -> Result<Self> {
-        Self::start_at(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), manner)
+        Self::start_at(port::free()?, manner)
     }
 
     /// Starts one at an address.
@@ -80,7 +81,7 @@ impl Server {
     /// # Errors
     /// The address is taken.
     pub fn start_at(address: SocketAddr, manner: Manner) -> Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        let listener = listen(address)?;
         let server = Self {
             address: listener.local_addr()?,
             manner: Arc::new(Mutex::new(manner)),
@@ -161,9 +162,26 @@ impl Server {
     /// # Errors
     /// The port was taken meanwhile.
     pub fn resume(&self) -> Result<()> {
-        let listener = TcpListener::bind(self.address)?;
-        self.accept(listener)
+        self.accept(listen(self.address)?)
     }
+}
+
+/// Listens there. A program that is just being started may hold a port for a moment that was ours.
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let mut listener = TcpListener::bind(address);
+    let taken = |listener: &std::io::Result<_>| {
+        listener
+            .as_ref()
+            .is_err_and(|error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse)
+    };
+    wait_until("the port is given back", || {
+        if taken(&listener) {
+            listener = TcpListener::bind(address);
+        }
+        !taken(&listener)
+    })
+    .with_context(|| address.to_string())?;
+    Ok(listener?)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

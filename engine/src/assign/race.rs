@@ -375,7 +375,8 @@ impl<'b> Race<'b> {
     }
 
     /// Leaves a server that was still silent when another answered. Whoever was asked earlier than that one was
-    /// too slow, and is in trouble if nobody else has heard of it since.
+    /// too slow, and is in trouble if nobody else has heard of it since (in the millisecond in which both were asked
+    /// is not since).
     fn part(&self, session: &mut Session, loser: Contender<'_>, winner_begun: Millis, now: Millis) {
         let server = loser.seat.server();
         let totals = server.totals.at(self.worker.id);
@@ -383,7 +384,7 @@ impl<'b> Race<'b> {
             totals.silent.add(1);
             session.tell_story(server.name(), Fault::Silent.word(), loser.begun);
             self.count_move(session, &loser.seat);
-            if server.greeted().is_none_or(|at| at < loser.begun) {
+            if server.greeted().is_none_or(|at| at <= loser.begun) {
                 let for_ms = now - loser.begun;
                 self.report(server.index, Sight::Silent { for_ms });
             }
