@@ -1,7 +1,7 @@
 """The programs that are compared: their configurations, their processes.
 
 All of them run at the same time, each on ports of its own, in front of the same two sinks. HAProxy
-and Posthouse read one and the same configuration.
+and Posthouse read one and the same configuration; `mode-smtp` is Posthouse with another mode.
 """
 
 import contextlib
@@ -21,7 +21,8 @@ PACKAGES = {
     "smtp-sink": "postfix",
     "strace": "strace",
 }
-PROXIES = ["haproxy", "haproxy-splice", "nginx", "posthouse"]
+PROXIES = ["haproxy", "haproxy-splice", "nginx", "posthouse", "mode-smtp"]
+OURS = ("posthouse", "mode-smtp")
 POSTHOUSE = ROOT / "target/release/posthouse"
 # HAProxy at its best with bulk.
 SPLICE = ("tune.pipesize 1048576\n    maxpipes 64", "option splice-request\n    option splice-response")
@@ -82,7 +83,7 @@ def wait_for(port, seconds=10):
 
 
 
-def head(more_global="", more_defaults="", maxconn=8400):
+def head(more_global="", more_defaults="", maxconn=8400, mode="tcp"):
     """What is in every configuration: as an operator would have it."""
     return f"""
 global
@@ -91,7 +92,7 @@ global
     {more_global}
 
 defaults
-    mode tcp
+    mode {mode}
     balance roundrobin
     timeout connect 5s
     timeout client 5m
@@ -124,7 +125,7 @@ def table_size(entries):
     return varied("table", entries)
 
 
-def haproxy_config(ports, sinks, syslog, stats, more):
+def haproxy_config(ports, sinks, syslog, stats, more, mode):
     """`more`: a line of the global section and one of the defaults."""
     proxies = "".join(
         f"""
@@ -143,7 +144,7 @@ listen {name}
     )
     reports = f"stats socket {stats} mode 600 level admin\n    stats timeout 5m\n    log 127.0.0.1:{syslog} local0"
     logs = "log global\n    option tcplog"
-    return head(f"{reports}\n    {more[0]}", f"{logs}\n    {more[1]}") + proxies + VARIED["more"]
+    return head(f"{reports}\n    {more[0]}", f"{logs}\n    {more[1]}", mode=mode) + proxies + VARIED["more"]
 
 
 def nginx_config(ports, sinks, syslog, directory):
@@ -168,7 +169,7 @@ stream {{
 
 
 def program(name):
-    return POSTHOUSE if name == "posthouse" else need("haproxy")
+    return POSTHOUSE if name in OURS else need("haproxy")
 
 
 def haproxy_version():
@@ -188,8 +189,9 @@ def start(name, sinks, syslog, directory):
         command = [need("nginx"), "-c", path, "-p", directory, "-e", f"{directory}/nginx.error"]
     else:
         stats = f"{directory}/{name}.sock"
+        mode = "smtp" if name == "mode-smtp" else "tcp"
         more = SPLICE if name == "haproxy-splice" else ("", "")
-        path.write_text(haproxy_config(ports, sinks, syslog, stats, more))
+        path.write_text(haproxy_config(ports, sinks, syslog, stats, more, mode))
         command = [program(name), "-db", "-f", path]
     with open(f"{directory}/{name}.log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

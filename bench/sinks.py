@@ -11,7 +11,16 @@ import time
 from contenders import need, wait_for
 
 GREETING = b"220 sink ESMTP\r\n"
-PIECE = bytes(1 << 20)
+HELLO = b"EHLO bench.example\r\n"
+ENVELOPE = b"MAIL FROM:<a@bench.example>\r\nRCPT TO:<b@bench.example>\r\nDATA\r\n"
+LINE = b"x" * 62 + b"\r\n"
+PIECE = LINE * ((1 << 20) // len(LINE))
+END = b".\r\n"
+ANSWERS = {
+    b"EHLO": b"250-sink\r\n250 PIPELINING\r\n",
+    b"DATA": b"354 go on\r\n",
+    b"QUIT": b"221 bye\r\n",
+}
 
 
 def mail_sink(port):
@@ -38,7 +47,7 @@ def discard_logs(receiver):
 
 
 def bulk_sink(listener):
-    """Greets, takes all that comes, says goodbye when the client has ended."""
+    """A mail server that looks at no more than it must: of a body, at the end of what each read brings."""
     poll = selectors.DefaultSelector()
     listener.setblocking(False)
     poll.register(listener, selectors.EVENT_READ)
@@ -52,13 +61,12 @@ def bulk_sink(listener):
                     continue
                 client.send(GREETING)
                 client.setblocking(False)
-                poll.register(client, selectors.EVENT_READ)
+                poll.register(client, selectors.EVENT_READ, Taken())
                 continue
             client = key.fileobj
             try:
-                more = client.recv_into(room) > 0
-                if not more:
-                    client.send(b"221 bye\r\n")
+                read = client.recv_into(room)
+                more = read > 0 and key.data.answer(client, memoryview(room)[:read])
             except BlockingIOError:
                 continue
             except OSError:
@@ -66,6 +74,26 @@ def bulk_sink(listener):
             if not more:
                 poll.unregister(client)
                 client.close()
+
+
+class Taken:
+    """What the bulk sink knows of a session: its last bytes, and whether they are a body's."""
+
+    def __init__(self):
+        self.body, self.tail = False, b""
+
+    def answer(self, client, piece):
+        """False: that was QUIT."""
+        self.tail = (self.tail + bytes(piece[-5:]))[-5:]
+        if self.body:
+            if self.tail == b"\r\n" + END:
+                self.body = False
+                client.send(b"250 queued\r\n")
+            return True
+        words = [line[:4] for line in bytes(piece).splitlines()]
+        client.send(b"".join(ANSWERS.get(word, b"250 fine\r\n") for word in words))
+        self.body = b"DATA" in words
+        return b"QUIT" not in words
 
 
 def accept_and_close(listener):
@@ -90,13 +118,16 @@ def sessions(port, count, parallel):
 
 
 def bulk(port, count, size):
-    """So many connections, one after the other, each with so many bytes; returns MiB per second."""
+    """So many sessions, one after the other, each with a message of so many bytes; returns MiB per second."""
     begun = time.monotonic()
     for _ in range(count):
         with greeted(port) as client:
+            said(client, HELLO, b"PIPELINING\r\n")
+            said(client, ENVELOPE, b"go on\r\n")
             for sent in range(0, size, len(PIECE)):
                 client.sendall(PIECE[: size - sent])
-            client.shutdown(socket.SHUT_WR)
+            said(client, END, b"queued\r\n")
+            client.sendall(b"QUIT\r\n")
             while client.recv(4096):
                 pass
     return count * size / (1 << 20) / (time.monotonic() - begun)
@@ -123,6 +154,17 @@ def stream(port):
             bulk(port, 1, 10 << 20)
 
 
+def said(client, words, end):
+    """Says it and waits until the answers end so."""
+    client.sendall(words)
+    answers = b""
+    while not answers.endswith(end):
+        more = client.recv(4096)
+        answers += more
+        if not more:
+            raise SystemExit(f"bench: {words!r} was answered {answers!r}")
+
+
 def greeted(port, source="127.0.0.1"):
     """A connection whose server has spoken."""
     client = socket.socket()
@@ -136,8 +178,11 @@ def greeted(port, source="127.0.0.1"):
 
 
 def open_sessions(port, count):
-    """So many greeted sessions that keep still, from several addresses, so that no port runs out."""
-    return [greeted(port, f"127.0.0.{2 + number % 8}") for number in range(count)]
+    """So many sessions that keep still after EHLO, from several addresses, so that no port runs out."""
+    clients = [greeted(port, f"127.0.0.{2 + number % 8}") for number in range(count)]
+    for client in clients:
+        said(client, HELLO, b"\r\n")
+    return clients
 
 
 def latencies(port, count, replies):

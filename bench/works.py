@@ -4,6 +4,7 @@ import time
 
 import measure
 import sinks
+from contenders import OURS
 
 NAMES = ["sessions", "lone", "latency", "crowd", "bulk", "messages", "idle", "syscalls"]
 
@@ -75,7 +76,7 @@ class Works:
         clients = sinks.open_sessions(contender.ports.bulk, count)
         time.sleep(1)
         used = measure.memory(contender) - before
-        shares = measure.shares(contender) if contender.name == "posthouse" else []
+        shares = measure.shares(contender) if contender.name in OURS else []
         for client in clients:
             client.close()
         time.sleep(2)
