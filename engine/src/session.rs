@@ -264,11 +264,11 @@ pub(crate) async fn run_mail(worker: Rc<Worker>, ingress: Rc<Ingress>, socket: S
     let ticket = Ticket::take(&worker, &session);
     // What is needed to begin takes no room later.
     let ready = Box::pin(prepare(&worker, &ticket, &mut session, socket)).await;
-    let ending = match ready {
-        Ok((client, connected)) => {
+    let ending = match ready.map(Box::new) {
+        Ok(opening) => {
             ticket.note(&session);
             end::tell_early(&worker, &session);
-            smtp::converse(&worker, &ticket, &mut session, client, connected).await
+            smtp::converse(&worker, &ticket, &mut session, opening).await
         }
         Err(ending) => ending,
     };

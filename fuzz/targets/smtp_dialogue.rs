@@ -65,6 +65,7 @@ impl Shell for Nowhere {
 fn settings(choice: u8) -> Settings {
     let mut settings = Settings::new("proxy.example");
     settings.hold_back = (choice & 1 != 0).then_some(10);
+    settings.flight = 8;
     settings.replay_after_data = choice & 2 != 0;
     if choice & 4 != 0 {
         settings.bare_newline = BareNewline::Refuse;

@@ -50,7 +50,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("tune.smtp.total-memory", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.total_memory, a.size()), "`mode smtp`: octets that all sessions keep in memory; then they use the spool; default 256m."),
     Row::new("tune.smtp.spool-size", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.spool_size, a.size()), "`mode smtp`: octets that all sessions keep in the spool; default 1g; 0 is no spool."),
     Row::new("tune.smtp.spool-dir", GLOBAL, "<directory>", (1, 1), |a, g| set(&mut g.model.smtp.spool_dir, a.text().map(PathBuf::from)), "`mode smtp`: where the spool's unlinked files are; default `/var/tmp`."),
-    Row::new("tune.smtp.ack-wait", GLOBAL, "<time>", (1, 1), |a, g| set(&mut g.model.smtp.ack_wait, a.time().map(Some)), "`mode smtp`: how long the end of a message waits for TCP to acknowledge what went before it; 0 is not at all; default about a round trip."),
+    Row::new("tune.smtp.ack-wait", GLOBAL, "<time>", (1, 1), |a, g| set(&mut g.model.smtp.ack_wait, a.time().map(Some)), "`mode smtp`: how long the end of a message of more than 14 KiB waits for TCP to acknowledge what went before it (5s); 0 is not at all."),
     Row::ignored("tune.maxaccept", GLOBAL, "Connections accepted in a row."),
     Row::new("nosplice", GLOBAL, "", (0, 0), |_, g| set(&mut g.model.nosplice, Ok(true)), "Copy bytes instead of splicing them."),
     Row::new("noreuseport", GLOBAL, "", (0, 0), |_, g| set(&mut g.model.noreuseport, Ok(true)), "One listening socket for all threads."),

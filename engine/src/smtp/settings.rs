@@ -9,8 +9,9 @@ use wire::smtp::{BareNewline, JournalBounds, Limits, Security, Settings, Timeout
 use crate::clock::Millis;
 use crate::host;
 
-/// How long the end of a message waits for TCP where nothing is written.
-const ACK_WAIT: Duration = Duration::from_millis(5);
+/// How long the end of a long message waits for TCP where nothing is written. Without a loss it is over a round trip
+/// after the last byte has left, so this bounds only what is stuck.
+const ACK_WAIT: Duration = Duration::from_secs(5);
 
 /// For sessions of a bind whose TLS begins so, of that frontend and its backend; `None`: they are not in `mode smtp`.
 pub(crate) fn settings(

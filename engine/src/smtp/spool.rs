@@ -17,7 +17,7 @@ use rustix::io::{Errno, pread, pwrite};
 const KEPT: usize = 4;
 
 /// What such a file keeps of its pages.
-const KEPT_SIZE: u64 = 4 << 20;
+const KEPT_SIZE: u64 = 16 << 20;
 
 /// What all sessions together have in their journals, and may have.
 #[derive(Debug)]

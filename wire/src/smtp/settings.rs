@@ -5,6 +5,9 @@ use super::shell::Millis;
 const SECOND: Millis = 1000;
 const MINUTE: Millis = 60 * SECOND;
 
+/// What TCP sends before it waits for the first acknowledgement (RFC 6928, 2).
+const FIRST_FLIGHT: u64 = 14_600;
+
 /// Shared by all sessions; it never changes.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -20,6 +23,8 @@ pub struct Settings {
     /// How long the end of data may wait for the server's TCP to acknowledge what went before it; `None`: not at
     /// all. A loss before that moment is provably no delivery.
     pub hold_back: Option<Millis>,
+    /// Bytes of a message that leave in one flight with their end, so that it need not wait for them.
+    pub flight: u64,
     /// How long a move may take until the client is told (with `timeout hold`, that much longer).
     pub budget: Millis,
     /// Bounds of what a client may do.
@@ -98,6 +103,12 @@ pub struct Timeouts {
 }
 
 impl Settings {
+    /// Whether the end of a body of that length waits for the acknowledgement of what is before it. A short one leaves
+    /// as a whole: a wait would narrow nothing, and a receiver may take 40 ms for its acknowledgement.
+    pub(super) fn is_narrow(&self, length: u64) -> bool {
+        self.hold_back.is_some() && length > self.flight
+    }
+
     /// Everything by default, in this name.
     pub fn new(name: &str) -> Self {
         Self {
@@ -106,6 +117,7 @@ impl Settings {
             bare_newline: BareNewline::Normalise,
             replay_after_data: false,
             hold_back: Some(10),
+            flight: FIRST_FLIGHT,
             budget: 30 * SECOND,
             limits: Limits::default(),
             journal: JournalBounds::default(),

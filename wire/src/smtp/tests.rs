@@ -97,6 +97,7 @@ impl Play {
 
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::new("proxy.example");
+        settings.flight = 0;
         change(&mut settings);
         Self {
             dialogue: Dialogue::new(Arc::new(settings), 0),

@@ -41,10 +41,10 @@ pub(super) enum Ack {
 }
 
 impl Work {
-    /// Whether the end of data waits: for the answers to what goes before it, and for its acknowledgement by TCP. A
-    /// server that dies before that moment has not got the message.
-    pub(super) fn holds_back(&self, settings: &Settings) -> bool {
-        let acknowledged = settings.hold_back.is_none() || self.ack == Ack::Done;
+    /// Whether the end of a body of that length waits: for the answers to what goes before it, and for its
+    /// acknowledgement by TCP. A server that dies before that moment has not got the message.
+    pub(super) fn holds_back(&self, length: u64, settings: &Settings) -> bool {
+        let acknowledged = !settings.is_narrow(length) || self.ack == Ack::Done;
         self.body.is_whole() && !(self.tape.is_drained() && acknowledged)
     }
 
@@ -147,7 +147,7 @@ impl Work {
                 if self.body_sent < self.body.length() {
                     return self.send_body(self.body.length(), shell);
                 }
-                if self.must_wait(settings, now) {
+                if self.must_wait(self.body.length(), settings, now) {
                     return Ok(false);
                 }
             }
@@ -183,12 +183,12 @@ impl Work {
             return Ok(false);
         };
         let end = entry.chunk.end;
-        let held = entry.kind.is_end() && self.holds_back(settings);
+        let held = entry.kind.is_end() && self.holds_back(end, settings);
         let here = self.body.length().min(if held { end - 1 } else { end });
         let mut sent = false;
         if self.body_sent < here {
             sent = self.send_body(here, shell)?;
-        } else if held && self.body.length() == end && self.must_wait(settings, now) {
+        } else if held && self.body.length() == end && self.must_wait(end, settings, now) {
             return Ok(false);
         }
         if self.body_sent == end {
@@ -199,8 +199,8 @@ impl Work {
         Ok(sent)
     }
 
-    fn must_wait(&mut self, settings: &Settings, now: Millis) -> bool {
-        let wait = self.holds_back(settings);
+    fn must_wait(&mut self, length: u64, settings: &Settings, now: Millis) -> bool {
+        let wait = self.holds_back(length, settings);
         if wait && self.ack == Ack::NotAsked && self.tape.is_drained() {
             self.ack = Ack::Asked(now);
         }

@@ -49,7 +49,7 @@ impl Dialogue {
                 let work = self.work();
                 let whole = &input[last.start..next];
                 let piece = &input[last];
-                let narrow = settings.hold_back.is_some();
+                let narrow = settings.is_narrow(work.body.length() + piece.len() as u64);
                 // In one piece with what goes before it, where nothing has to wait.
                 let together = !narrow && whole.len() == piece.len() + 3;
                 if together {
@@ -226,7 +226,7 @@ impl Dialogue {
             return 0;
         };
         let last = entry.kind.is_end();
-        let hold = usize::from(done && last && work.holds_back(&settings));
+        let hold = usize::from(done && last && work.holds_back(entry.chunk.end, &settings));
         let fits = work.take_body(&input[..length], hold, &settings, shell);
         self.intake = Intake::Chunk { left, unwanted };
         if done {

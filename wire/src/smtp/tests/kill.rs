@@ -58,6 +58,7 @@ fn mood() -> Mood {
 fn begin(session: &(Vec<Letter>, bool), hold_back: bool) -> World {
     let mut settings = Settings::new("proxy.example");
     settings.hold_back = hold_back.then_some(10);
+    settings.flight = 0;
     World::new(settings, session.0.clone(), session.1)
 }
 

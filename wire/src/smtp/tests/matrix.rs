@@ -351,6 +351,32 @@ fn s7_is_narrow_a_loss_before_the_acknowledgement_is_s6() {
     play.hears(OK);
 }
 
+/// A short message leaves in one flight: to hold its end back would narrow nothing.
+#[test]
+fn s7_of_a_short_message_is_as_narrow_as_it_can_be() {
+    let mut play = Play::with(|settings| settings.flight = 12);
+    play.open_now();
+    for (body, waits) in [("one\r\ntwo..\r\n", false), ("one\r\ntwo...\r\n", true)] {
+        play.turn(MAIL, OK);
+        play.turn(RCPT, OK);
+        play.turn("DATA\r\n", GO);
+        play.client(&format!("{body}.\r\n"));
+        if waits {
+            play.asked(body);
+            play.dialogue.acknowledged(play.now, &mut play.room);
+            play.asked(".\r\n");
+        } else {
+            play.asked(&format!("{body}.\r\n"));
+        }
+        play.server(OK);
+        play.hears(OK);
+    }
+    play.turn(MAIL, OK);
+    play.turn(RCPT, OK);
+    play.client("BDAT 4 LAST\r\nabcd");
+    play.asked("BDAT 4 LAST\r\nabcd");
+}
+
 #[test]
 fn s7_is_narrow_with_chunks_too_and_the_wait_is_bounded() {
     let mut play = Play::with(|_| {});

@@ -82,6 +82,7 @@ fn mood(rng: &mut Rng, faults: Faults) -> Mood {
 fn settings(rng: &mut Rng) -> Settings {
     let mut settings = Settings::new("proxy.example");
     settings.hold_back = rng.bool().then_some(10);
+    settings.flight = if rng.bool() { 0 } else { 100 };
     settings.journal.memory = [8, 64, 1 << 16][rng.usize(0..3)];
     settings
 }
