@@ -107,6 +107,7 @@ fn day(program: Program) -> Result<(Vec<String>, Vec<String>)> {
     );
     let backend = format!(
         "option log-health-checks
+    timeout check 5s
     server s1 {0} check {options}
     server s2 {0} {options}",
         server.address()
@@ -122,8 +123,8 @@ fn day(program: Program) -> Result<(Vec<String>, Vec<String>)> {
     for (line, said) in LINES {
         agent.say(line);
         let heard = |server: &str| -> Result<bool> {
-            let running = proxy.stat("be", server, "agent_status")?.starts_with('*');
-            Ok(!running && proxy.stat("be", server, "last_agt")? == *said)
+            let now = proxy.stats("be", server, &["agent_status", "last_agt"])?;
+            Ok(!now[0].starts_with('*') && now[1] == *said)
         };
         // While it is asked the column is empty in 2.6, so that must be seen twice.
         for server in ["s1", "s2", "s1", "s2"] {
@@ -137,14 +138,17 @@ fn day(program: Program) -> Result<(Vec<String>, Vec<String>)> {
             proxy.wait_for_status("be", "s1", "UP")?;
         }
         for server in ["s1", "s2"] {
-            let mut row = format!("{line:?} {server}");
-            for column in COLUMNS {
-                let value = proxy.stat("be", server, column)?;
-                // A check may pass now or in a moment.
-                let value = value.trim_start_matches("* ").replace("UP 1/3", "UP");
-                row.push_str(&format!(" {column}={value}"));
-            }
-            seen.push(row);
+            let mut values = Vec::new();
+            wait_until(&format!("{server} is not asked just now"), || {
+                let now = proxy.stats("be", server, COLUMNS);
+                values = now.unwrap_or_default();
+                values.iter().any(|value| value == said) && !values.concat().contains('*')
+            })?;
+            let named = COLUMNS.iter().zip(values);
+            // A check may pass now or in a moment.
+            let row =
+                named.map(|(column, value)| format!(" {column}={}", value.replace("UP 1/3", "UP")));
+            seen.push(format!("{line:?} {server}{}", row.collect::<String>()));
         }
         let states = proxy.ask("show servers state")?;
         for row in states.lines().skip(2).filter(|row| !row.is_empty()) {

@@ -199,18 +199,30 @@ impl Proxy {
     /// # Errors
     /// There is no such row or column.
     pub fn stat(&self, proxy: &str, server: &str, column: &str) -> Result<String> {
+        self.stats(proxy, server, &[column])
+            .map(|values| values.concat())
+    }
+
+    /// Columns of one answer to `show stat` by their names: what they say was so at one moment.
+    ///
+    /// # Errors
+    /// There is no such row or column.
+    pub fn stats(&self, proxy: &str, server: &str, columns: &[&str]) -> Result<Vec<String>> {
         let table = self.ask("show stat")?;
         let mut lines = table.lines();
         let header = lines.next().unwrap_or_default().trim_start_matches("# ");
-        let place = header
-            .split(',')
-            .position(|name| name == column)
-            .context("no such column")?;
+        let names: Vec<_> = header.split(',').collect();
         let start = format!("{proxy},{server},");
         let row = lines
             .find(|line| line.starts_with(&start))
             .context("no such row")?;
-        Ok(fields(row).nth(place).unwrap_or_default().to_owned())
+        let values: Vec<_> = fields(row).collect();
+        let value = |column: &&str| {
+            let place = names.iter().position(|name| name == column);
+            let place = place.with_context(|| format!("no column {column}"))?;
+            Ok(values.get(place).copied().unwrap_or_default().to_owned())
+        };
+        columns.iter().map(value).collect()
     }
 
     /// Waits until a column of `show stat` is so.
