@@ -1,5 +1,6 @@
 //! The fault matrix: a primary that fails in every way mail servers do, under a steady load, behind a proxy.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -130,10 +131,10 @@ pub fn play(fault: Fault, program: Program, configuration: &str, load: Load) -> 
     })?;
     let acknowledged = sessions.iter().filter(|session| session.acknowledged);
     let acknowledged: Vec<_> = acknowledged.map(|session| session.mark.clone()).collect();
-    let filed = || [mail1.delivered(), mail2.delivered()].concat().join("\n");
+    let filed = || [mail1.delivered(), mail2.delivered()].concat();
     // What is missing after that is lost; that it is, is the caller's to judge.
     let _ = wait_until("all mail is filed", || {
-        let filed = filed();
+        let filed = filed().concat();
         acknowledged.iter().all(|mark| filed.contains(mark))
     });
     Ok(judge(&sessions, struck, &filed()))
@@ -213,13 +214,24 @@ fn is_unknown(error: &str) -> bool {
         || error.starts_with("end of data: Resource temporarily unavailable")
 }
 
-fn judge(sessions: &[Session], struck: Instant, filed: &str) -> Outcome {
+/// How many times a message was accepted. A server that is killed after it filed one and before it noted that files
+/// it once more when it is back, under the same queue id: that is between it and its mailbox.
+fn copies(filed: &[String], mark: &str) -> usize {
+    let accepted = filed.iter().filter(|letter| letter.contains(mark));
+    let by = |letter: &String| {
+        let line = letter.lines().find(|line| line.starts_with("\tby "));
+        line.map(str::to_string)
+    };
+    accepted.map(by).collect::<BTreeSet<_>>().len()
+}
+
+fn judge(sessions: &[Session], struck: Instant, filed: &[String]) -> Outcome {
     let mut outcome = Outcome {
         sessions: sessions.len(),
         ..Outcome::default()
     };
     for session in sessions {
-        let copies = filed.matches(&session.mark).count();
+        let copies = copies(filed, &session.mark);
         outcome.doubled += copies.saturating_sub(1);
         if session.acknowledged {
             outcome.lost += usize::from(copies == 0);
