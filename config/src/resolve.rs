@@ -7,23 +7,22 @@ use std::sync::Arc;
 use wire::check::{Kind, Script};
 
 use crate::diagnostic::{At, Fault, Report, Shape, Spot};
-use crate::draft::{
-    BindDraft, CheckOption, Draft, GreetingOption, HttpKind, InitAddr, LogLine, Mode, ProxyDraft,
-    ServerDraft,
-};
-use crate::keyword::address::{Resolver, ServerTarget};
-use crate::keyword::stick::{self, SERVER_TYPES};
+use crate::draft::{CheckOption, Draft, GreetingOption, HttpKind, LogLine, Mode, ProxyDraft};
+use crate::keyword::address::Resolver;
 use crate::model::{
-    Back, Bind, Front, Global, Keepalive, Mailers, Model, Proxy, Server, SmtpBack, StickRule,
-    StickTable, StoreType, Switch,
+    Back, Front, Global, Keepalive, Mailers, Model, Proxy, SmtpBack, StickTable, Switch,
 };
 
 mod agent;
 mod alerts;
+mod binds;
 mod deep;
 mod failover;
 mod http;
+mod ids;
+mod servers;
 mod smtp;
+mod stick;
 mod timeouts;
 mod tls;
 mod users;
@@ -31,7 +30,7 @@ mod users;
 /// Builds the model. Complaints go to `report`; with errors among them the result is not to be used.
 pub(crate) fn resolve(draft: Draft, resolver: Resolver<'_>, report: &mut Report) -> Model {
     let global = draft.global.model;
-    let ids = proxy_ids(&draft.proxies, report);
+    let ids = ids::of_proxies(&draft.proxies, report);
     let names: HashMap<Arc<str>, usize> = draft
         .proxies
         .iter()
@@ -95,39 +94,6 @@ fn tables(proxies: &[ProxyDraft]) -> Vec<Option<StickTable>> {
                 .stick_table
                 .as_ref()
                 .map(|table| table.value.clone())
-        })
-        .collect()
-}
-
-/// Written ids, and for the others the next free number from 2 (haproxy-compat 1.6).
-fn proxy_ids(proxies: &[ProxyDraft], report: &mut Report) -> Vec<u32> {
-    let mut taken: HashMap<u32, &ProxyDraft> = HashMap::new();
-    for proxy in proxies {
-        let Some(id) = &proxy.settings.id else {
-            continue;
-        };
-        if let Some(first) = taken.insert(id.value, proxy) {
-            let text = format!(
-                "Custom id {} already used by {} '{}'.",
-                id.value,
-                first.kind_name(),
-                first.name.value
-            );
-            report.fault(&id.spot, Fault::new("duplicate-id", text));
-        }
-    }
-    let mut next = 2;
-    proxies
-        .iter()
-        .map(|proxy| match &proxy.settings.id {
-            Some(id) => id.value,
-            None => {
-                while taken.contains_key(&next) {
-                    next += 1;
-                }
-                next += 1;
-                next - 1
-            }
         })
         .collect()
 }
@@ -223,7 +189,7 @@ impl Context<'_> {
         });
         Front {
             switches: switches.collect(),
-            binds: binds(draft, self.global, report),
+            binds: binds::binds(draft, self.global, report),
             default_backend,
             smtp: is_smtp(draft).then(|| settings.smtp.front.clone()),
             keepalive: settings.clitcpka.then_some(settings.client_keepalive),
@@ -303,204 +269,6 @@ impl Context<'_> {
             ..settings.back.clone()
         }
     }
-
-    fn stick(
-        &self,
-        draft: &ProxyDraft,
-        tables: &mut [Option<StickTable>],
-        report: &mut Report,
-    ) -> Vec<StickRule> {
-        let mut rules = Vec::new();
-        for stick in &draft.settings.stick {
-            let name = stick
-                .table
-                .as_ref()
-                .map_or(&*draft.name.value, |table| table.value.as_str());
-            let index = self.names.get(name).copied();
-            let table = index.and_then(|index| tables[index].as_mut());
-            let (Some(index), Some(table)) = (index, table) else {
-                let spot = stick
-                    .table
-                    .as_ref()
-                    .map_or(&stick.spot, |table| &table.spot);
-                let text = format!(
-                    "Proxy '{}': unable to find stick-table '{name}'.",
-                    draft.name.value
-                );
-                let help = "add a 'stick-table' line to the section of that name";
-                report.fault(
-                    spot,
-                    Fault::new("unknown-table", text)
-                        .shape(Shape::Whole)
-                        .help(help),
-                );
-                continue;
-            };
-            for name in SERVER_TYPES {
-                if table.store.iter().all(|stored| stored.name != name) {
-                    table.store.push(StoreType { name, period: None });
-                }
-            }
-            stick::sort(&mut table.store);
-            rules.push(StickRule {
-                match_: stick.match_,
-                store: stick.store,
-                expression: stick.expression.clone(),
-                table: index,
-            });
-        }
-        rules
-    }
-
-    fn servers(&self, draft: &ProxyDraft, report: &mut Report) -> Vec<Server> {
-        let drafts = &draft.settings.servers;
-        let mut names: HashMap<&str, &ServerDraft> = HashMap::new();
-        for server in drafts {
-            let Some(name) = &server.name else { continue };
-            if let Some(first) = names.insert(&name.value, server) {
-                let text = format!(
-                    "backend '{}', another server named '{}' was already defined at line {}, please use distinct names.",
-                    draft.name.value, name.value, first.server.at.line
-                );
-                report.fault(
-                    &name.spot,
-                    Fault::new("duplicate-server", text).shape(Shape::Whole),
-                );
-            }
-        }
-        let taken: Vec<_> = drafts
-            .iter()
-            .filter_map(|server| server.id.as_ref())
-            .collect();
-        for (place, id) in taken.iter().enumerate() {
-            if taken[..place].iter().any(|other| other.value == id.value) {
-                report.fault(
-                    &id.spot,
-                    Fault::new(
-                        "duplicate-id",
-                        format!("custom id {} already used by another server.", id.value),
-                    ),
-                );
-            }
-        }
-        let mut next = 1;
-        let mut servers = Vec::new();
-        for server in drafts {
-            let id = server.id.as_ref().map(|id| id.value).unwrap_or_else(|| {
-                while taken.iter().any(|id| id.value == next) {
-                    next += 1;
-                }
-                next += 1;
-                next - 1
-            });
-            servers.extend(self.server(draft, server, id, report));
-        }
-        servers
-    }
-
-    fn server(
-        &self,
-        proxy: &ProxyDraft,
-        draft: &ServerDraft,
-        id: u32,
-        report: &mut Report,
-    ) -> Option<Server> {
-        let target = draft.target.as_ref()?;
-        let (address, fqdn) = match &target.value {
-            ServerTarget::Known(address) => (address.clone(), None),
-            ServerTarget::Name { host, port } => {
-                let found = match draft.init_addr {
-                    InitAddr::Fixed(ip) => Some(ip),
-                    InitAddr::Resolve | InitAddr::None => (self.resolver)(host),
-                };
-                let Some(ip) = found else {
-                    let name = draft.name.as_ref().map_or("", |name| &name.value);
-                    let shape = Shape::Server(format!("{}/{name}", proxy.name.value));
-                    let fault = Fault::new(
-                        "unknown-host",
-                        format!("could not resolve address '{host}'."),
-                    );
-                    report.fault(
-                        &target.spot,
-                        fault
-                            .shape(shape)
-                            .help("write an address, or make the name known"),
-                    );
-                    return None;
-                };
-                (port.with(ip), Some(host.clone()))
-            }
-        };
-        if let Some(spot) = &draft.cookie {
-            let text = format!(
-                "server '{}' : cookie will be ignored for {} '{}' (needs 'mode http').",
-                draft.server.name,
-                proxy.kind_name(),
-                proxy.name.value
-            );
-            report.fault(spot, Fault::warning("needs-http", text).shape(Shape::Whole));
-        }
-        let agent = agent::resolve(proxy, draft, &target.spot, report);
-        let (tls, check_tls, check_ssl) = tls::server(proxy, draft, &self.global.tls, report);
-        Some(Server {
-            agent,
-            id,
-            id_forced: draft.id.is_some(),
-            address,
-            fqdn,
-            check_send_proxy: draft.proxy_of_checks(),
-            tls,
-            check_tls,
-            check_ssl,
-            ..draft.server.clone()
-        })
-    }
-}
-
-fn binds(draft: &ProxyDraft, global: &Global, report: &mut Report) -> Vec<Bind> {
-    let smtp = is_smtp(draft);
-    let lines = &draft.settings.binds;
-    let written: Vec<_> = lines.iter().filter_map(|bind| bind.id.as_ref()).collect();
-    for (place, id) in written.iter().enumerate() {
-        if written[..place].iter().any(|other| other.value == id.value) {
-            report.fault(
-                &id.spot,
-                Fault::new(
-                    "duplicate-id",
-                    format!("custom id {} already used by another listener.", id.value),
-                ),
-            );
-        }
-    }
-    let mut next = 1;
-    let mut id = |bind: &BindDraft, first: bool| match &bind.id {
-        Some(id) if first => id.value,
-        _ => {
-            while written.iter().any(|id| id.value == next) {
-                next += 1;
-            }
-            next += 1;
-            next - 1
-        }
-    };
-    let mut binds = Vec::new();
-    for line in lines {
-        let tls = tls::bind(line, smtp, &global.tls, report);
-        for (place, address) in line.addresses.iter().enumerate() {
-            let mut bind = Bind {
-                address: address.clone(),
-                id: id(line, place == 0),
-                tls: tls.clone(),
-                ..line.bind.clone()
-            };
-            let (own, common) = (&mut bind.permissions, &global.unix_bind);
-            own.mode = own.mode.or(common.mode);
-            own.user = own.user.take().or_else(|| common.user.clone());
-            own.group = own.group.take().or_else(|| common.group.clone());
-            binds.push(bind);
-        }
-    }
-    binds
 }
 
 /// What `check` runs.
