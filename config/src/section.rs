@@ -1,24 +1,26 @@
 //! From words to drafts: sections, conditions, and the row of each keyword.
 
 mod blocks;
+mod head;
 mod small;
+mod wrong;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::diagnostic::{At, Fault, Line, Report, Shape, Spot};
-use crate::draft::{Draft, ProxyDraft, Settings, check_name};
+use crate::diagnostic::{Fault, Line, Report, Shape, Spot};
+use crate::draft::{Draft, Settings};
 use crate::env::Env;
 use crate::keyword::address::Resolver;
 use crate::keyword::{
-    self, Args, BACKEND, DEFAULTS, FRONTEND, GLOBAL, Keyword, LISTEN, Modifier, Sections, check,
-    deep, global, http, log, mailers, option, proxy, rules, smtp, stick, suggest, unsupported,
+    self, Args, BACKEND, DEFAULTS, FRONTEND, Keyword, LISTEN, Modifier, check, deep, global, http,
+    log, mailers, option, proxy, rules, smtp, stick, suggest, unsupported,
 };
 use crate::lexer::{self, Word};
 use crate::model::{Location, ProxyKind};
 use crate::secret;
 use blocks::Blocks;
-use small::SMALL;
+use wrong::{belongs, check_modifier, misplaced, unknown};
 
 /// Every table of proxies.
 pub(crate) const PROXY_TABLES: &[&[Keyword<Settings>]] = &[
@@ -218,122 +220,6 @@ impl<'a> Reader<'a> {
         unsupported::SECTIONS.contains(&name) && keyword::find(PROXY_TABLES, words).is_none()
     }
 
-    fn section(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
-        self.place = Place::Skipped;
-        let kind = words[0].text.as_str();
-        let name = words.get(1).filter(|word| word.text != "from");
-        if let Some(word) = name {
-            check_name(&word.text).map_err(|c| {
-                let text = format!(
-                    "character '{c}' is not permitted in '{kind}' name '{}'.",
-                    word.text
-                );
-                Fault::new("bad-name", text).on(&word.span)
-            })?;
-        }
-        let mut rest = words.iter().skip(1 + usize::from(name.is_some()));
-        let from = match rest.next() {
-            None => None,
-            Some(word) if word.text == "from" && kind != "global" && !SMALL.contains(&kind) => {
-                let from = rest.next().ok_or_else(|| {
-                    Fault::new("missing-argument", "missing name after 'from'.").on(&word.span)
-                })?;
-                Some(from)
-            }
-            Some(word) => return Err(unexpected(kind, word)),
-        };
-        if let Some(word) = rest.next() {
-            return Err(unexpected(kind, word));
-        }
-        if kind == "global" {
-            if let Some(word) = name {
-                return Err(unexpected(kind, word));
-            }
-            self.place = Place::Global;
-            return Ok(());
-        }
-        let base = self.base(from, kind)?;
-        if kind == "defaults" {
-            self.defaults
-                .push((name.map(|word| word.text.clone()), base));
-            self.place = Place::Defaults(self.defaults.len() - 1);
-            return Ok(());
-        }
-        let Some(word) = name else {
-            let text = format!(
-                "'{kind}' expects an <id> argument and optionally supports 'from' <defaults_name>."
-            );
-            return Err(Fault::new("missing-argument", text));
-        };
-        let spot = Spot {
-            line: Arc::clone(line),
-            span: word.span.clone(),
-        };
-        if SMALL.contains(&kind) {
-            return self.begin_small(kind, word, spot);
-        }
-        let kind = match kind {
-            "frontend" => ProxyKind::Frontend,
-            "backend" => ProxyKind::Backend,
-            _ => ProxyKind::Listen,
-        };
-        let name: Arc<str> = word.text.as_str().into();
-        self.refuse_second(&name, word)?;
-        self.names
-            .insert(Arc::clone(&name), self.draft.proxies.len());
-        self.draft.proxies.push(ProxyDraft {
-            kind,
-            name: At { value: name, spot },
-            settings: base,
-        });
-        self.place = Place::Proxy(self.draft.proxies.len() - 1);
-        Ok(())
-    }
-
-    /// HAProxy 3.4: any two proxies of one name are an error.
-    fn refuse_second(&self, name: &str, word: &Word) -> Result<(), Fault> {
-        let Some(&first) = self.names.get(name) else {
-            return Ok(());
-        };
-        let first = &self.draft.proxies[first];
-        let text = format!(
-            "{} '{name}' has the same name as {} '{name}' declared at {}.",
-            "proxy",
-            first.kind_name(),
-            first.name.spot.at()
-        );
-        Err(Fault::new("duplicate-proxy", text)
-            .on(&word.span)
-            .shape(Shape::Name)
-            .help("choose another name"))
-    }
-
-    /// What a section begins with: the named defaults, else the last ones.
-    fn base(&self, from: Option<&Word>, kind: &str) -> Result<Settings, Fault> {
-        let found = match from {
-            Some(word) => {
-                let named = self
-                    .defaults
-                    .iter()
-                    .rev()
-                    .find(|(name, _)| name.as_deref() == Some(&word.text));
-                let names = self.defaults.iter().filter_map(|(name, _)| name.as_deref());
-                let hint = suggest::hint(&word.text, names);
-                let text = format!(
-                    "unknown defaults section '{}' referenced as default section of '{kind}'{hint}",
-                    word.text
-                );
-                Some(named.ok_or_else(|| Fault::new("unknown-defaults", text).on(&word.span))?)
-            }
-            // A defaults section without `from` starts afresh.
-            None if kind == "defaults" => None,
-            None => self.defaults.last(),
-        };
-        Ok(found
-            .map(|(_, settings)| settings.inherit())
-            .unwrap_or_default())
-    }
-
     fn global(&mut self, words: &[Word], line: &Arc<Line>) -> Result<(), Fault> {
         let (modifier, words) = modifier(words);
         let Some((row, count)) = keyword::find(&[global::ROWS], words) else {
@@ -417,91 +303,6 @@ fn modifier(words: &[Word]) -> (Modifier, &[Word]) {
         _ => (Modifier::None, words),
     }
 }
-
-fn check_modifier(negatable: bool, modifier: Modifier, name: &str) -> Result<(), Fault> {
-    if negatable || modifier == Modifier::None {
-        return Ok(());
-    }
-    let text = format!("negation or default is not supported for '{name}'.");
-    Err(Fault::new("not-negatable", text).help("remove the word before it"))
-}
-
-fn unexpected(kind: &str, word: &Word) -> Fault {
-    let text = format!(
-        "'{kind}' cannot handle unexpected argument '{}'.",
-        word.text
-    );
-    Fault::new("unexpected-argument", text).on(&word.span)
-}
-
-/// The section a keyword would be known in.
-fn belongs(tables: &[&[Keyword<Settings>]], words: &[Word]) -> Option<String> {
-    keyword::find(tables, words)
-        .map(|(row, _)| format!("'{}' belongs into a proxy section", row.name))
-}
-
-fn unknown(words: &[Word], kind: &str, own: Sections) -> Fault {
-    let name = words.first().map_or("", |word| word.text.as_str());
-    let rows = || {
-        PROXY_TABLES
-            .iter()
-            .flat_map(|table| table.iter())
-            .filter(|row| row.sections.has(own))
-    };
-    // Families of two words: the second is the one to look at.
-    let family = format!("{name} ");
-    let members: Vec<_> = rows()
-        .filter_map(|row| row.name.strip_prefix(&family))
-        .collect();
-    if let (false, Some(second)) = (members.is_empty(), words.get(1)) {
-        let hint = suggest::hint(&second.text, members.into_iter());
-        let text = match name {
-            "option" => format!("unknown option '{}'{hint}", second.text),
-            _ => format!(
-                "unknown keyword '{name} {}' in '{kind}' section{hint}",
-                second.text
-            ),
-        };
-        return Fault::new("unknown-keyword", text).on(&second.span);
-    }
-    let hint = suggest::hint(name, rows().map(|row| row.name));
-    let text = format!("unknown keyword '{name}' in '{kind}' section{hint}");
-    let fault = Fault::new("unknown-keyword", text);
-    let fault = match words.first() {
-        Some(word) => fault.on(&word.span),
-        None => fault,
-    };
-    match keyword::find(&[global::ROWS], words) {
-        Some((row, _)) if row.sections.has(GLOBAL) => {
-            fault.help(format!("'{}' belongs into the global section", row.name))
-        }
-        _ => fault,
-    }
-}
-
-/// In a section that has no use for it a keyword is told and ignored, as HAProxy does; in `defaults` it is an
-/// error, and so is a server in a frontend.
-fn misplaced<T>(row: &Keyword<T>, own: Sections, kind: &str, name: &str) -> Result<(), Fault> {
-    if own == DEFAULTS {
-        let text = format!("'{}' not allowed in 'defaults' section.", row.name);
-        return Err(Fault::new("misplaced-keyword", text).help("move it into a proxy section"));
-    }
-    let lacks = if own == BACKEND {
-        "frontend"
-    } else {
-        "backend"
-    };
-    let because = format!("because {kind} '{name}' has no {lacks} capability.");
-    // A server that nobody uses is more than a slip.
-    if SERVER_LINES.contains(&row.name) {
-        let text = format!("'{}' not allowed {because}", row.name);
-        return Err(Fault::new("misplaced-keyword", text).help("move it into a backend or listen"));
-    }
-    let text = format!("'{}' ignored {because}", row.name);
-    Err(Fault::warning("misplaced-keyword", text))
-}
-
-const SERVER_LINES: &[&str] = &["server", "default-server", "server-template"];
 
 impl Fault {
     /// With the keyword's own place, where none of its words is meant in particular.
