@@ -1,5 +1,6 @@
 //! Alerts: incidents posted to webhooks and mailed, whatever the receivers do.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -217,6 +218,13 @@ fn certificates_of_receivers_are_verified_and_ours_are_watched() -> Result<()> {
         ..Order::default()
     };
     let old = authority.issue("old.pem", &old)?;
+    let left = |days| Order {
+        days: Some(days),
+        ..Order::default()
+    };
+    let soon = authority.issue("soon.pem", &left(13))?;
+    let very_soon = authority.issue("very-soon.pem", &left(6))?;
+    let far = authority.issue("far.pem", &left(16))?;
     let receivers = [
         Receiver::start(&[])?,
         Receiver::start(&[])?,
@@ -236,24 +244,40 @@ fn certificates_of_receivers_are_verified_and_ours_are_watched() -> Result<()> {
     alert webhook https://127.0.0.1:{}/ verify none
     alert settle 0
 frontend tls
-    bind {} ssl crt {}
+    bind {} ssl crt {} crt {} crt {} crt {}
     default_backend be
 ",
         tls[0].1,
         tls[1].1,
         tls[2].1,
         free_port()?,
-        old.display()
+        old.display(),
+        soon.display(),
+        very_soon.display(),
+        far.display(),
     );
     let (_first, _second, proxy) = pair("", &alerts)?;
     for receiver in [&receivers[0], &receivers[2]] {
-        let body = receiver.wait_for(1)?.body;
-        ensure!(
-            body["status"] == "open" && body["subject"] == "certificate",
-            "{body}"
-        );
-        ensure!(body["problems"][0]["stage"] == "expired", "{body}");
-        ensure!(body["certificate"] == old.display().to_string(), "{body}");
+        let mut stages = BTreeMap::new();
+        for number in 1..=3 {
+            let body = receiver.wait_for(number)?.body;
+            let wrong = &body["problems"][0];
+            ensure!(
+                body["status"] == "open"
+                    && body["subject"] == "certificate"
+                    && wrong["new"] == true,
+                "{body}"
+            );
+            stages.insert(body["certificate"].to_string(), wrong["stage"].to_string());
+        }
+        let expected = [
+            (&old, "expired"),
+            (&soon, "soon"),
+            (&very_soon, "very-soon"),
+        ];
+        let expected =
+            expected.map(|(file, stage)| (json!(file).to_string(), json!(stage).to_string()));
+        ensure!(stages == expected.into(), "{stages:#?}");
     }
     let line = proxy
         .output
@@ -266,8 +290,21 @@ frontend tls
     proxy.ask(&format!("set ssl cert {old} <<\n{pem}\n"))?;
     let said = proxy.ask(&format!("commit ssl cert {old}"))?;
     ensure!(said.contains("Success"), "{said}");
-    let body = receivers[0].wait_for(2)?.body;
-    ensure!(body["status"] == "resolved", "{body}");
+    let body = receivers[0].wait_for(4)?.body;
+    ensure!(
+        body["status"] == "resolved" && body["certificate"] == old.to_string(),
+        "{body}"
+    );
+    // It is news again that the week before the last has become the last week.
+    let pem = authority.pem(&left(5))?;
+    let soon = soon.display();
+    proxy.ask(&format!("set ssl cert {soon} <<\n{pem}\n"))?;
+    proxy.ask(&format!("commit ssl cert {soon}"))?;
+    let body = receivers[0].wait_for(5)?.body;
+    ensure!(
+        body["status"] == "update" && body["certificate"] == soon.to_string(),
+        "{body}"
+    );
     Ok(())
 }
 
@@ -348,7 +385,7 @@ fn mailers_are_tried_in_turn() -> Result<()> {
 }
 
 #[test]
-fn postfix_takes_mail_with_starttls_and_a_password() -> Result<()> {
+fn postfix_takes_mail_within_tls_and_a_password() -> Result<()> {
     let lab = Lab::new()?;
     let authority = Authority::new()?;
     let address = Host::Mail2.ip().to_string();
@@ -368,12 +405,23 @@ defaults
 mailers relay
     mailer stranger {address}:587 starttls verify required user alerts password \"s3cret words\"
     mailer relay {address}:587 starttls ca-file {ca} user alerts password \"s3cret words\"
+mailers inside
+    mailer inside {address}:465 ssl ca-file {ca} user alerts password \"s3cret words\"
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+    email-alert from proxy@example.com
+    email-alert to ops@example.com
 listen be
     bind {front}:25
     email-alert mailers relay
-    email-alert from proxy@example.com
-    email-alert to ops@example.com
     server s1 {dead}:25 check inter 100ms fastinter 50ms
+listen second
+    bind {front}:26
+    email-alert mailers inside
+    server s1 {dead}:26 check inter 100ms fastinter 50ms
 ",
         ca = authority.ca().display(),
         front = Host::Lb.ip(),
@@ -381,6 +429,7 @@ listen be
     );
     let proxy = Proxy::start_on(&lab, Host::Lb, Program::Posthouse, &text)?;
     relay.wait_for_message("be: no server is left")?;
+    relay.wait_for_message("second: no server is left")?;
     let log = relay.log()?;
     ensure!(
         log.contains("TLS connection established")
@@ -388,14 +437,16 @@ listen be
             || log.contains("Anonymous TLS"),
         "{log}"
     );
-    ensure!(
-        log.contains("sasl_method=PLAIN, sasl_username=alerts"),
-        "{log}"
-    );
+    for mechanism in ["PLAIN", "LOGIN"] {
+        let line = format!("sasl_method={mechanism}, sasl_username=alerts");
+        ensure!(log.contains(&line), "{log}");
+    }
     let message = relay.delivered().concat();
     ensure!(message.contains("Server be/s1 is DOWN"), "{message}");
-    let words = shown(&proxy, "mail relay")?;
-    ensure!(words[3..8] == ["1", "0", "0", "0", "0"], "{words:?}");
+    for mailers in ["mail relay", "mail inside"] {
+        let words = shown(&proxy, mailers)?;
+        ensure!(words[3..8] == ["1", "0", "0", "0", "0"], "{words:?}");
+    }
     let said = proxy.output.lines().join("\n") + &proxy.ask("show alerts; show events buf0")?;
     ensure!(!said.contains("s3cret"), "{said}");
     Ok(())

@@ -29,7 +29,7 @@ impl<'l> Postfix<'l> {
     }
 
     /// The same with STARTTLS by this certificate and key, both in PEM; on 587 who does not log in within it, by this
-    /// name and password, gets nothing.
+    /// name and password, gets nothing. On 465 TLS begins at once, and AUTH LOGIN is the only way in.
     ///
     /// # Errors
     /// Postfix or SASL is not installed or does not start.
@@ -219,11 +219,13 @@ fn secure(etc: &Path, pem: &str, (user, password): (&str, &str)) -> Result<Strin
     }
     anyhow::ensure!(child.wait()?.success(), "saslpasswd2 fails");
     run(Command::new("chown").arg("postfix").arg(&accounts))?;
-    let sasl = format!(
-        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\nmech_list: PLAIN LOGIN\n",
-        accounts.display()
-    );
-    fs::write(etc.join("sasl/smtpd.conf"), sasl)?;
+    for (service, mechanisms) in [("smtpd", "PLAIN LOGIN"), ("login", "LOGIN")] {
+        let sasl = format!(
+            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\nmech_list: {mechanisms}\n",
+            accounts.display()
+        );
+        fs::write(etc.join(format!("sasl/{service}.conf")), sasl)?;
+    }
     let etc = etc.display();
     Ok(format!(
         "smtpd_tls_cert_file = {etc}/tls.pem
@@ -238,7 +240,11 @@ cyrus_sasl_config_path = {etc}/sasl
     ))
 }
 
-const SUBMISSION: &str = "587       inet  n - n - - smtpd -o smtpd_client_restrictions=permit_sasl_authenticated,reject\n";
+const SUBMISSION: &str = "\
+587       inet  n - n - - smtpd -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+465       inet  n - n - - smtpd -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_tls_wrappermode=yes -o smtpd_sasl_path=login
+";
 
 const MASTER_CF: &str = "\
 smtp      inet  n - n - - smtpd

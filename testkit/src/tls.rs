@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use rcgen::{
@@ -40,6 +41,8 @@ pub struct Order<'a> {
     pub names: &'a [&'a str],
     /// The last year it is good in; it begins in 2020.
     pub until: i32,
+    /// Days it is still good for, whatever `until` says.
+    pub days: Option<u64>,
     /// Its key.
     pub kind: Kind,
     /// Its serial number.
@@ -51,6 +54,7 @@ impl Default for Order<'_> {
         Self {
             names: &["mx.example.com"],
             until: 2090,
+            days: None,
             kind: Kind::Ecdsa,
             serial: 7,
         }
@@ -102,7 +106,13 @@ impl Authority {
             .distinguished_name
             .push(DnType::CommonName, order.names[0]);
         params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(order.until, 12, 31);
+        params.not_after = match order.days {
+            None => date_time_ymd(order.until, 12, 31),
+            Some(days) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+                date_time_ymd(1970, 1, 1) + now + Duration::from_hours(24 * days)
+            }
+        };
         params.serial_number = Some(SerialNumber::from(order.serial));
         let key = KeyPair::generate_for(match order.kind {
             Kind::Ecdsa => &PKCS_ECDSA_P256_SHA256,
