@@ -257,5 +257,15 @@ fn many_servers(browser: &Browser) -> Result<()> {
     let after = browser.script(count)?;
     let grown = after.as_i64().unwrap_or(0) - before.as_i64().unwrap_or(0);
     ensure!(grown <= 500, "{grown} more elements");
+    // A server that comes or goes gives the page another shape.
+    let late = "[...document.querySelectorAll('tr[data-k]')].some(row => row.innerText.includes('latecomer'))";
+    proxy.ask(&format!(
+        "add server mail_servers/latecomer {}",
+        server.address()
+    ))?;
+    browser.wait_for(late)?;
+    proxy.ask("del server mail_servers/latecomer")?;
+    browser.wait_for(&format!("!{late}"))?;
+    browser.wait_for("document.querySelector('#live').textContent === 'live'")?;
     nothing_was_wrong(browser)
 }

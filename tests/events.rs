@@ -1,15 +1,17 @@
 //! What has happened, told: `show events`, the event log, the log lines of failovers.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
-use testkit::wait_until;
+use testkit::{run, wait_until};
 
 use crate::support::{config, free_port};
 
@@ -132,6 +134,37 @@ fn the_event_log_has_every_event_and_follows_its_name() -> Result<()> {
         "{numbers:?}"
     );
     ensure!(all.last().context("no event")?["to"] == "ENDED");
+    Ok(())
+}
+
+/// Its directory is out of sight by then, and it belongs to whom the process has become.
+#[test]
+fn the_event_log_is_written_from_a_chroot_by_another_user() -> Result<()> {
+    let place = tempfile::TempDir::with_prefix("posthouse-events-")?;
+    let log = place.path().join("log");
+    std::fs::create_dir(&log)?;
+    std::fs::create_dir(place.path().join("jail"))?;
+    let nobody = || run(Command::new("id").args(["-u", "nobody"]));
+    let uid: u32 = nobody()?.trim().parse()?;
+    std::os::unix::fs::chown(&log, Some(uid), None)?;
+    let path = log.join("events.json");
+    let global = format!(
+        "chroot {}\n    user nobody\n    group nogroup\n    event-log {}",
+        place.path().join("jail").display(),
+        path.display()
+    );
+    let (first, _second, proxy) = pair(&global)?;
+    ensure!(std::fs::metadata(&path)?.uid() == uid);
+    let has = |event: &str| {
+        records(&path).is_ok_and(|events| events.iter().any(|known| known["event"] == event))
+    };
+    wait_until("the start is told", || has("process"))?;
+    std::fs::rename(&path, log.join("events.json.1"))?;
+    proxy.wait_for_status("be", "s1", "UP")?;
+    first.stop();
+    wait_until("the failover is in the new file", || has("failover"))?;
+    let new = std::fs::metadata(&path)?;
+    ensure!(new.uid() == uid && new.mode() & 0o777 == 0o640, "{new:?}");
     Ok(())
 }
 
