@@ -1,7 +1,7 @@
 """The programs that are compared: their configurations, their processes.
 
 All of them run at the same time, each on ports of its own, in front of the same two sinks. HAProxy
-and Posthouse read one and the same configuration; `mode-smtp` is Posthouse with another mode.
+and Posthouse read one and the same configuration; `mode-smtp` is Posthouse with another mode, and `floor` has none.
 """
 
 import contextlib
@@ -21,9 +21,12 @@ PACKAGES = {
     "smtp-sink": "postfix",
     "strace": "strace",
 }
-PROXIES = ["haproxy", "haproxy-splice", "nginx", "posthouse", "mode-smtp"]
+PROXIES = ["haproxy", "haproxy-splice", "nginx", "posthouse", "mode-smtp", "floor"]
 OURS = ("posthouse", "mode-smtp")
 POSTHOUSE = ROOT / "target/release/posthouse"
+# The least that relays: what the kernel alone takes.
+FLOOR = ROOT / "target/release/floor"
+THREADS = 2
 # HAProxy at its best with bulk.
 SPLICE = ("tune.pipesize 1048576\n    maxpipes 64", "option splice-request\n    option splice-response")
 NGINX_STREAM = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -88,7 +91,7 @@ def head(more_global="", more_defaults="", maxconn=8400, mode="tcp"):
     return f"""
 global
     maxconn {maxconn}
-    nbthread 2
+    nbthread {THREADS}
     {more_global}
 
 defaults
@@ -187,6 +190,9 @@ def start(name, sinks, syslog, directory):
             raise SystemExit(f"bench: {NGINX_STREAM} is missing: apt-get install {PACKAGES['nginx']}")
         path.write_text(nginx_config(ports, sinks, syslog, directory))
         command = [need("nginx"), "-c", path, "-p", directory, "-e", f"{directory}/nginx.error"]
+    elif name == "floor":
+        routes = [f"{ports.mail}:{sinks.mail}", f"{ports.bulk}:{sinks.bulk}"]
+        command = ["chrt", "--batch", "0", FLOOR, str(THREADS), *routes]
     else:
         stats = f"{directory}/{name}.sock"
         mode = "smtp" if name == "mode-smtp" else "tcp"

@@ -75,6 +75,7 @@ pub(crate) fn start(setup: Setup) -> std::io::Result<Handle> {
     let name = format!("worker {}", setup.id + 1);
     let (stands, answer) = std::sync::mpsc::sync_channel(1);
     let run = move || {
+        turns::stand_back();
         // Whoever starts us waits for this word.
         match Bell::hang() {
             Ok(bell) => {
