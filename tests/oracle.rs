@@ -3,7 +3,7 @@
 //! What is meant to differ is in [`WANTED`]; `docs/differences.md` tells it to people, and a test keeps the two
 //! together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use testkit::client::{Client, deliver};
@@ -361,6 +361,36 @@ fn the_same_verdicts() -> Result<()> {
         }
     }
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    Ok(())
+}
+
+/// What Debian's HAProxy lists in its help is a command here as well, or says that it is none, and why.
+#[test]
+fn every_command_is_here_or_says_why_not() -> Result<()> {
+    let start = |program| Proxy::start(program, &config(free_port()?, "", "server s1 127.0.0.1:9"));
+    let (theirs, ours) = (start(Program::Haproxy)?, start(Program::Posthouse)?);
+    let help = theirs.ask("expert-mode on; experimental-mode on; help")?;
+    let word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+    let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
+    let commands: BTreeSet<String> = lines
+        .filter_map(|line| line.split(':').next())
+        .map(|usage| {
+            usage
+                .split_whitespace()
+                .take_while(word)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect();
+    ensure!(commands.len() > 100, "{} are few: {help}", commands.len());
+    let mut silent = Vec::new();
+    for command in commands {
+        let answer = ours.ask(&command)?;
+        if answer.starts_with("Unknown command") && !answer.contains("' is not here: ") {
+            silent.push(format!("{command}: {answer}"));
+        }
+    }
+    ensure!(silent.is_empty(), "{}", silent.join("\n"));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! A request is looked up by its first words; the row with most of them wins. `help`, and what an unknown
 //! command is answered with, come from the table.
 
+mod absent;
 mod address;
 mod agent;
 mod alerts;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use config::model::Level;
 
+use super::absent::absent;
 use super::{Answer, COMMANDS, Call, Command};
 
 /// `help [<words>]`: the words may be cut short.
@@ -33,10 +34,14 @@ pub(super) fn unknown(level: Level, words: &[String]) -> String {
     } else {
         near
     };
-    format!(
+    let mut out = format!(
         "Unknown command: '{}', but maybe one of the following ones is a better match:\n{listed}",
         words.join(" ")
-    )
+    );
+    if let Some((words, why)) = absent(words) {
+        let _ = writeln!(out, "HAProxy's '{words}' is not here: {why}.");
+    }
+    out
 }
 
 /// Shares as many of the first words as any command does, and at least one.
@@ -77,5 +82,7 @@ mod tests {
             3
         );
         assert!(!unknown(Level::User, &words("bogus")).contains("set server"));
+        let said = unknown(Level::User, &words("show map #1"));
+        assert!(said.ends_with("HAProxy's 'show map' is not here: there are no maps.\n"));
     }
 }

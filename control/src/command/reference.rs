@@ -1,5 +1,6 @@
 //! `docs/runtime-api.md`: the commands, made from their table, with what differs from HAProxy beside them.
 
+use super::absent::ABSENT;
 use super::{COMMANDS, Command};
 use config::model::Level;
 
@@ -26,8 +27,13 @@ end of a line, then lines up to an empty one, or `<<EOF` up to `EOF`) 128 KiB; `
 it. An answer is sent in pieces, each within `stats timeout`; a client that takes nothing is let go. At most
 `stats maxconn` clients (10) are served at once, others wait.
 
-Not there, because there is nothing for them: maps, ACL files, Lua, HTTP caches and compression,
-tracing, profiling, variables, peers and resolvers (their `show` commands answer with nothing), and `_getsocks`.
+## Not here
+
+HAProxy's commands that are not here (2.6's all, which a test compares with what it lists, and 3.x's as far as they are known). Who
+says one is told the same. `show peers`, `show pools` and `show resolvers` are here and answer with nothing.
+
+| command | why |
+|---|---|
 ";
 
 /// What differs, by the words of the command.
@@ -68,7 +74,9 @@ fn page() -> String {
         )
     };
     let rows: String = COMMANDS.iter().map(row).collect();
-    format!("{HEAD}{rows}{TAIL}")
+    let row = |(words, why): &(&str, &str)| format!("| `{words}` | {why} |\n");
+    let absent: String = ABSENT.iter().map(row).collect();
+    format!("{HEAD}{rows}{TAIL}{absent}")
 }
 
 /// Run with `UPDATE_DOCS=1` to write the page anew.
