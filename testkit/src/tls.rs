@@ -110,7 +110,7 @@ impl Authority {
             None => date_time_ymd(order.until, 12, 31),
             Some(days) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-                date_time_ymd(1970, 1, 1) + now + Duration::from_hours(24 * days)
+                date_time_ymd(1970, 1, 1) + now + Duration::from_secs(86_400 * days)
             }
         };
         params.serial_number = Some(SerialNumber::from(order.serial));
