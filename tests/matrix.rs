@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use testkit::fault::{Fault, play};
+use testkit::flight::fly;
 use testkit::load::Load;
 use testkit::proxy::Program;
 
@@ -102,4 +103,19 @@ carried! {
     returns: Returns,
     restarted_one_after_the_other: Rolls,
     outage: Outage,
+}
+
+/// Sessions at every place of their dialogue, all of which have to find another server at once.
+#[test]
+fn many_in_flight() -> Result<()> {
+    let configuration = include_str!("../examples/smtp.cfg");
+    let sessions = std::env::var("IN_FLIGHT").map_or(Ok(200), |text| text.parse())?;
+    let landing = fly(Program::Posthouse, configuration, sessions)?;
+    ensure!(
+        landing.failed + landing.lost + landing.doubled == 0,
+        "{landing:#?}"
+    );
+    let [median, late] = [0.5, 0.99].map(|share| landing.pause(share));
+    println!("{sessions} in flight: pause {median:?}, p99 {late:?}");
+    Ok(())
 }

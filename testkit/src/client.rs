@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Client {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
+    slowest: Duration,
 }
 
 impl Client {
@@ -26,7 +27,11 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let reader = BufReader::new(stream.try_clone()?);
-        Ok(Self { stream, reader })
+        Ok(Self {
+            stream,
+            reader,
+            slowest: Duration::ZERO,
+        })
     }
 
     /// Connects and reads the greeting.
@@ -70,6 +75,7 @@ impl Client {
     /// # Errors
     /// No reply comes.
     pub fn command(&mut self, command: &str) -> Result<String> {
+        let begun = Instant::now();
         self.send(format!("{command}\r\n"))?;
         loop {
             let line = self.line()?;
@@ -77,9 +83,15 @@ impl Client {
                 bail!("closed instead of answering {command:?}");
             }
             if line.as_bytes().get(3) != Some(&b'-') {
+                self.slowest = self.slowest.max(begun.elapsed());
                 return Ok(line);
             }
         }
+    }
+
+    /// The longest it has waited for the reply to a command.
+    pub fn slowest_reply(&self) -> Duration {
+        self.slowest
     }
 
     /// Sends a whole message with `mark` in its subject; returns the reply to its end.

@@ -97,6 +97,8 @@ pub struct Outcome {
     pub cut: usize,
     /// The longest time to a greeting of those that began during the fault.
     pub slowest_greeting: Duration,
+    /// The longest wait for a reply in sessions that had begun when the fault came and outlived it.
+    pub longest_pause: Duration,
     /// Heard that the outcome of their message is not known (`451 4.4.2`), or still wait for the answer to its end,
     /// which a frozen server may give.
     pub unknown: usize,
@@ -216,7 +218,7 @@ fn is_unknown(error: &str) -> bool {
 
 /// How many times a message was accepted. A server that is killed after it filed one and before it noted that files
 /// it once more when it is back, under the same queue id: that is between it and its mailbox.
-fn copies(filed: &[String], mark: &str) -> usize {
+pub(crate) fn copies(filed: &[String], mark: &str) -> usize {
     let accepted = filed.iter().filter(|letter| letter.contains(mark));
     let by = |letter: &String| {
         let line = letter.lines().find(|line| line.starts_with("\tby "));
@@ -233,6 +235,10 @@ fn judge(sessions: &[Session], struck: Instant, filed: &[String]) -> Outcome {
     for session in sessions {
         let copies = copies(filed, &session.mark);
         outcome.doubled += copies.saturating_sub(1);
+        let in_flight = session.greeted.is_some_and(|at| at <= struck) && session.ended > struck;
+        if session.acknowledged && in_flight {
+            outcome.longest_pause = outcome.longest_pause.max(session.pause);
+        }
         if session.acknowledged {
             outcome.lost += usize::from(copies == 0);
         } else if session.error.as_deref().is_some_and(is_unknown) {

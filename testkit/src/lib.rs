@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod client;
 pub mod fault;
+pub mod flight;
 pub mod lab;
 pub mod load;
 pub mod output;

@@ -33,6 +33,10 @@ pub struct Session {
     pub begun: Instant,
     /// When it was greeted with a 220.
     pub greeted: Option<Instant>,
+    /// When it was over.
+    pub ended: Instant,
+    /// The longest wait for a reply.
+    pub pause: Duration,
     /// The 250 to its message came.
     pub acknowledged: bool,
     /// What went wrong.
@@ -64,16 +68,20 @@ impl Load {
 }
 
 fn session(to: SocketAddr, number: usize) -> Session {
+    let now = Instant::now();
     let mut session = Session {
         mark: format!("load-{number:05}-end"),
-        begun: Instant::now(),
+        begun: now,
         greeted: None,
+        ended: now,
+        pause: Duration::ZERO,
         acknowledged: false,
         error: None,
     };
     if let Err(error) = talk(to, number, &mut session) {
         session.error = Some(format!("{error:#}"));
     }
+    session.ended = Instant::now();
     session
 }
 
@@ -87,6 +95,7 @@ fn talk(to: SocketAddr, number: usize, session: &mut Session) -> Result<()> {
         pause(SLOWNESS);
     }
     let reply = client.message(&session.mark)?;
+    session.pause = client.slowest_reply();
     anyhow::ensure!(reply.starts_with("250"), "end of data: {reply:?}");
     session.acknowledged = true;
     // The message is the server's now; how the session ends changes nothing for the sender.

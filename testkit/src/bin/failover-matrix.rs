@@ -1,10 +1,14 @@
 //! Plays the whole fault matrix, HAProxy and Posthouse in turn, and prints it as the tables of docs/failover.md.
 //!
-//! `bench/failover` calls it. `SESSIONS` (default 960) is the length of each load, at 40 sessions a second. Before
-//! it, how long a Postfix takes to greet: what the default of `timeout hedge` rests on.
+//! `bench/failover` calls it, with `tcp` or `smtp` for the one mode alone. `SESSIONS` (default 960) is the length of each
+//! load, at 40 sessions a second. Before `tcp`, how long a Postfix takes to greet: what the default of `timeout hedge`
+//! rests on.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
 use testkit::fault::{Fault, Outcome, play};
+use testkit::flight::{Landing, fly};
 use testkit::lab::{Host, Lab};
 use testkit::load::Load;
 use testkit::postfix::Postfix;
@@ -30,6 +34,16 @@ fn main() -> Result<()> {
         sessions,
         per_second: 40,
     };
+    match std::env::args().nth(1).as_deref() {
+        None => relayed(load).and_then(|()| carried(load)),
+        Some("tcp") => relayed(load),
+        Some("smtp") => carried(load),
+        Some(other) => bail!("{other} is neither tcp nor smtp"),
+    }
+}
+
+/// `mode tcp`.
+fn relayed(load: Load) -> Result<()> {
     greetings()?;
     for (title, configuration) in CONFIGURATIONS {
         println!("### {title}\n");
@@ -38,7 +52,16 @@ fn main() -> Result<()> {
         for (fault, words) in Fault::ALL {
             let haproxy = play(fault, Program::Haproxy, configuration, load)?;
             let ours = play(fault, Program::Posthouse, configuration, load)?;
-            println!("| {words} {}", row(&haproxy, &ours));
+            let numbers = |outcome: &Outcome| {
+                [
+                    outcome.new_failed.to_string(),
+                    outcome.cut.to_string(),
+                    time(outcome.slowest_greeting),
+                    outcome.lost.to_string(),
+                    outcome.doubled.to_string(),
+                ]
+            };
+            println!("| {words} {}", row(&numbers(&haproxy), &numbers(&ours)));
             for example in haproxy.examples.iter().take(2) {
                 eprintln!("haproxy, {words}: {example}");
             }
@@ -48,6 +71,60 @@ fn main() -> Result<()> {
         }
         println!();
     }
+    Ok(())
+}
+
+/// `mode smtp`, next to HAProxy with the tuned configuration.
+fn carried(load: Load) -> Result<()> {
+    let (theirs, ours) = (
+        CONFIGURATIONS[1].1,
+        include_str!("../../../examples/smtp.cfg"),
+    );
+    println!("### mode smtp\n");
+    println!("| fault | failed | unknown | longest pause | lost | doubled |");
+    println!("|---|---|---|---|---|---|");
+    for (fault, words) in Fault::ALL.into_iter().chain(Fault::BOTH) {
+        let haproxy = play(fault, Program::Haproxy, theirs, load)?;
+        let ours = play(fault, Program::Posthouse, ours, load)?;
+        let numbers = |outcome: &Outcome| {
+            [
+                (outcome.new_failed + outcome.cut).to_string(),
+                outcome.unknown.to_string(),
+                time(outcome.longest_pause.max(outcome.slowest_greeting)),
+                outcome.lost.to_string(),
+                outcome.doubled.to_string(),
+            ]
+        };
+        println!("| {words} {}", row(&numbers(&haproxy), &numbers(&ours)));
+        for example in &ours.examples {
+            eprintln!("posthouse, {words}: {example}");
+        }
+    }
+    println!("\n| in flight, and killed | failed | pause p50 | p99 | longest | lost | doubled |");
+    println!("|---|---|---|---|---|---|---|");
+    for sessions in [100, 1_000] {
+        let haproxy = fly(Program::Haproxy, theirs, sessions)?;
+        let ours = fly(Program::Posthouse, ours, sessions)?;
+        let numbers = |landing: &Landing| {
+            let pause = |share| match landing.pauses.is_empty() {
+                true => "-".to_owned(),
+                false => time(landing.pause(share)),
+            };
+            [
+                landing.failed.to_string(),
+                pause(0.5),
+                pause(0.99),
+                pause(1.0),
+                landing.lost.to_string(),
+                landing.doubled.to_string(),
+            ]
+        };
+        println!("| {sessions} {}", row(&numbers(&haproxy), &numbers(&ours)));
+        for example in &ours.examples {
+            eprintln!("posthouse, {sessions} in flight: {example}");
+        }
+    }
+    println!();
     Ok(())
 }
 
@@ -83,28 +160,18 @@ fn greetings() -> Result<()> {
     Ok(())
 }
 
+fn time(time: Duration) -> String {
+    match time.as_millis() {
+        ms @ 0..1000 => format!("{ms} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
 /// `haproxy` / **`posthouse`**, column by column.
-fn row(haproxy: &Outcome, ours: &Outcome) -> String {
-    let greeting = |outcome: &Outcome| {
-        let ms = outcome.slowest_greeting.as_millis();
-        if ms < 1000 {
-            format!("{ms} ms")
-        } else {
-            format!("{:.1} s", outcome.slowest_greeting.as_secs_f64())
-        }
-    };
-    let numbers = |outcome: &Outcome| {
-        [
-            outcome.new_failed.to_string(),
-            outcome.cut.to_string(),
-            greeting(outcome),
-            outcome.lost.to_string(),
-            outcome.doubled.to_string(),
-        ]
-    };
-    let cells: Vec<_> = numbers(haproxy)
+fn row(haproxy: &[String], ours: &[String]) -> String {
+    let cells: Vec<_> = haproxy
         .iter()
-        .zip(&numbers(ours))
+        .zip(ours)
         .map(|(theirs, ours)| format!("{theirs} / **{ours}**"))
         .collect();
     format!("| {} |", cells.join(" | "))
