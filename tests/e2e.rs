@@ -34,6 +34,7 @@ mod scrape;
 mod selection;
 mod signals;
 mod smtp;
+mod smtp_clients;
 mod smtp_edge;
 mod smtp_tls;
 mod socket;

@@ -75,11 +75,8 @@ pub fn need(program: &str, package: &str) -> Result<()> {
 pub fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
-        bail!(
-            "{command:?}: {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        bail!("{command:?}: {}: {err}{out}", output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

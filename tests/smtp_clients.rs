@@ -1,0 +1,154 @@
+//! Clients that people have, through `mode smtp`, while the server of each of their sessions dies in the middle of a message.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use testkit::lab::{Host, Lab};
+use testkit::postfix::Postfix;
+use testkit::proxy::{Program, Proxy};
+use testkit::server::{Manner, Server};
+use testkit::{need, run, wait_until};
+
+/// Octets that the first server reads before it dies: within a message.
+const DIES: usize = 100_000;
+/// Of a message: far more than a server's kernel takes for one that does not read any more.
+const BODY: usize = 3_000_000;
+
+/// The first server of each session resets when it has heard so much; the second is a Postfix.
+struct Scene<'l> {
+    lab: &'l Lab,
+    _dying: Server,
+    postfix: Postfix<'l>,
+    proxy: Proxy,
+}
+
+impl<'l> Scene<'l> {
+    fn start(lab: &'l Lab) -> Result<Self> {
+        let dies = Manner::Dies {
+            heard: DIES,
+            said: usize::MAX,
+        };
+        let address = (Host::Mail1.ip(), 25).into();
+        let dying = lab.on(Host::Mail1, || Server::start_at(address, dies))?;
+        let postfix = Postfix::start(lab, Host::Mail2)?;
+        let text = include_str!("../examples/smtp.cfg")
+            .replace("/var/run/haproxy/admin.sock", "@dir@/socket")
+            .replace("log 127.0.0.1:514 local0", "log stdout format raw local0");
+        let proxy = Proxy::start_on(lab, Host::Lb, Program::Posthouse, &text)?;
+        // What both servers offer is known when both were checked.
+        for server in ["mail1", "mail2"] {
+            proxy.wait_for_first_check("mail_servers", server)?;
+        }
+        Ok(Self {
+            lab,
+            _dying: dying,
+            postfix,
+            proxy,
+        })
+    }
+
+    /// Runs a client, which has to be content.
+    fn client(&self, program: &str, package: &str, arguments: &[&str]) -> Result<String> {
+        need(program, package)?;
+        let mut command: Command = self.lab.command(Host::Client, program);
+        run(command.args(arguments))
+    }
+
+    /// So many messages with that in them are filed.
+    fn has(&self, mark: &str, messages: usize) -> Result<()> {
+        for number in 1..=messages {
+            self.postfix.wait_for_message(&format!("{mark}{number}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A message in a file.
+fn message(directory: &Path, subject: &str) -> Result<String> {
+    let path = directory.join(subject);
+    let text = format!(
+        "From: a@example.org\r\nTo: inbox@example.com\r\nSubject: {subject}\r\n\r\n{}",
+        "A line, and another.\r\n".repeat(BODY / 22)
+    );
+    std::fs::write(&path, text)?;
+    let path = path.to_str().context("a name")?;
+    Ok(path.to_owned())
+}
+
+#[test]
+fn clients_notice_nothing() -> Result<()> {
+    let (lab, files) = (Lab::new()?, tempfile::TempDir::new()?);
+    let scene = Scene::start(&lab)?;
+    let proxy = Host::Lb.ip().to_string();
+
+    let file = message(files.path(), "swaks-1")?;
+    let data = format!("@{file}");
+    let from_to = ["--from", "a@example.org", "--to", "inbox@example.com"];
+    let swaks = [&["--server", &proxy, "--data", &data][..], &from_to].concat();
+    scene.client("swaks", "swaks", &swaks)?;
+    scene.has("swaks-", 1)?;
+
+    let file = message(files.path(), "curl-1")?;
+    let url = format!("smtp://{proxy}/client.example.org");
+    let curl = [
+        "-sS",
+        &url,
+        "--mail-from",
+        "a@example.org",
+        "--mail-rcpt",
+        "inbox@example.com",
+        "--upload-file",
+        &file,
+    ];
+    scene.client("curl", "curl", &curl)?;
+    scene.has("curl-", 1)?;
+
+    // Two messages in a session.
+    let script = format!(
+        "import smtplib
+with smtplib.SMTP('{proxy}', timeout=30) as smtp:
+    for number in (1, 2):
+        text = 'Subject: smtplib-%d\\r\\n\\r\\n' % number + 'A line, and another.\\r\\n' * {}
+        smtp.sendmail('a@example.org', 'inbox@example.com', text)
+",
+        BODY / 22
+    );
+    scene.client("python3", "python3", &["-c", &script])?;
+    scene.has("smtplib-", 2)?;
+
+    // Postfix's own, in four sessions at once, with two messages each.
+    let length = BODY.to_string();
+    let source = [
+        "-s",
+        "4",
+        "-m",
+        "8",
+        "-d",
+        "-N",
+        "-l",
+        &length,
+        "-f",
+        "a@example.org",
+        "-t",
+        "inbox@example.com",
+        &proxy,
+    ];
+    scene.client("smtp-source", "postfix", &source)?;
+
+    // A line for each message: 12, all delivered, and each of the 7 sessions was carried over in the middle of one.
+    let lines = || {
+        let lines = scene.proxy.output.lines().into_iter();
+        lines
+            .filter(|line| line.contains(" mail id="))
+            .collect::<Vec<_>>()
+    };
+    wait_until("all is logged", || lines().len() >= 12)?;
+    let lines = lines();
+    let with = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+    ensure!(
+        (lines.len(), with(" delivered ")) == (12, 12) && with("moves=mail1:S6:") >= 7,
+        "{lines:#?}"
+    );
+    Ok(())
+}
