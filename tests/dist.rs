@@ -194,3 +194,23 @@ fn the_unit_is_one() -> Result<()> {
     );
     Ok(())
 }
+
+/// The tests that docs/smtp.md names for the rows of its table are there.
+#[test]
+fn the_tests_of_each_row_exist() -> Result<()> {
+    let page = fs::read_to_string("../docs/smtp.md")?;
+    let mut names = 0;
+    for name in page.split('`').filter(|word| word.contains(".rs::")) {
+        let (file, test) = name.split_once("::").context("a name")?;
+        let found = ["../tests", "../wire/src/smtp/tests"]
+            .iter()
+            .any(|directory| {
+                let text = fs::read_to_string(format!("{directory}/{file}")).unwrap_or_default();
+                text.contains(&format!("fn {test}()")) || text.contains(&format!("    {test}: "))
+            });
+        ensure!(found, "there is no {name}");
+        names += 1;
+    }
+    ensure!(names > 20, "{names} are few");
+    Ok(())
+}

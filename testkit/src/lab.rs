@@ -3,6 +3,7 @@
 //! `lb` 192.168.1.1, `mail1` 192.168.1.10, `mail2` 192.168.1.11, `client` 192.168.1.100, and the same
 //! numbers in fd00:1::/64. Every lab has names of its own, so tests run side by side.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Command;
@@ -189,18 +190,25 @@ impl Lab {
             .collect())
     }
 
-    /// Sends a signal to every process on a host.
+    /// Sends a signal to every process on a host, also to those that are born meanwhile.
     ///
     /// # Errors
     /// `ip` failed.
     pub fn signal(&self, host: Host, signal: rustix::process::Signal) -> Result<()> {
-        for pid in self.processes(host)? {
-            let pid = i32::try_from(pid)
-                .ok()
-                .and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid {
-                // It may have ended by itself meanwhile.
-                let _ = rustix::process::kill_process(pid, signal);
+        let mut reached = BTreeSet::new();
+        // Stopped or killed, nobody bears more for long; those that go on may.
+        for _ in 0..10 {
+            let mut news = self.processes(host)?;
+            news.retain(|pid| reached.insert(*pid));
+            if news.is_empty() {
+                break;
+            }
+            for pid in news {
+                let pid = i32::try_from(pid).ok();
+                if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+                    // It may have ended by itself meanwhile.
+                    let _ = rustix::process::kill_process(pid, signal);
+                }
             }
         }
         Ok(())
