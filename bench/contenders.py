@@ -16,6 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = {
     "haproxy": "haproxy",
+    "openssl": "openssl",
     "nginx": "nginx libnginx-mod-stream",
     "smtp-source": "postfix",
     "smtp-sink": "postfix",

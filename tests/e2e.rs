@@ -32,6 +32,7 @@ mod rules;
 mod runtime;
 mod scrape;
 mod selection;
+mod sender;
 mod signals;
 mod smtp;
 mod smtp_clients;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use testkit::fault::{Fault, play};
+use testkit::fault::{Fault, Outcome, play, play_within_tls};
 use testkit::flight::fly;
 use testkit::load::Load;
 use testkit::proxy::Program;
@@ -40,7 +40,18 @@ fn survives(fault: Fault) -> Result<()> {
 /// The same in `mode smtp`: sessions in flight survive as well.
 fn carries_over(fault: Fault) -> Result<()> {
     let configuration = include_str!("../examples/smtp.cfg");
-    let outcome = play(fault, Program::Posthouse, configuration, LOAD)?;
+    all_are_carried(
+        fault,
+        &play(fault, Program::Posthouse, configuration, LOAD)?,
+    )
+}
+
+/// And within TLS, on both legs, begun either way.
+fn carries_over_within_tls(fault: Fault) -> Result<()> {
+    all_are_carried(fault, &play_within_tls(fault, LOAD)?)
+}
+
+fn all_are_carried(fault: Fault, outcome: &Outcome) -> Result<()> {
     ensure!(outcome.sessions == LOAD.sessions, "{outcome:#?}");
     let failed = outcome.new_failed + outcome.cut;
     ensure!(failed == 0, "{fault:?}: {outcome:#?}");
@@ -52,13 +63,13 @@ fn carries_over(fault: Fault) -> Result<()> {
 }
 
 macro_rules! carried {
-    ($($name:ident: $fault:ident,)*) => {
-        mod carried {
+    ($module:ident by $survives:ident, $($name:ident: $fault:ident,)*) => {
+        mod $module {
             use super::*;
             $(
                 #[test]
                 fn $name() -> Result<()> {
-                    carries_over(Fault::$fault)
+                    $survives(Fault::$fault)
                 }
             )*
         }
@@ -92,6 +103,7 @@ faults! {
 }
 
 carried! {
+    carried by carries_over,
     killed: Killed,
     frozen: Frozen,
     unplugged: Unplugged,
@@ -105,6 +117,16 @@ carried! {
     link_flaps: Flaps,
     returns: Returns,
     restarted_one_after_the_other: Rolls,
+    outage: Outage,
+}
+
+carried! {
+    within_tls by carries_over_within_tls,
+    killed: Killed,
+    frozen: Frozen,
+    unplugged: Unplugged,
+    greets_with_421: Greets421,
+    returns: Returns,
     outage: Outage,
 }
 

@@ -1,10 +1,13 @@
 //! A scripted client, step by step.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::tls::Trust;
 
 /// How long it waits for a server that says nothing, or takes nothing.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -13,8 +16,40 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Wire>,
     slowest: Duration,
+}
+
+/// What lines come and go by.
+#[derive(Debug)]
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Wire {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(into),
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl Client {
@@ -26,12 +61,27 @@ impl Client {
         let stream = TcpStream::connect_timeout(&to, PATIENCE).with_context(|| to.to_string())?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let reader = BufReader::new(stream.try_clone()?);
+        let reader = BufReader::new(Wire::Plain(stream.try_clone()?));
         Ok(Self {
             stream,
             reader,
             slowest: Duration::ZERO,
         })
+    }
+
+    /// From here on TLS, with `mx.example.com`.
+    ///
+    /// # Errors
+    /// No handshake, or not with whom it trusts.
+    pub fn secure(&mut self, trust: &Trust) -> Result<()> {
+        let plain = self.reader.buffer();
+        anyhow::ensure!(plain.is_empty(), "before TLS: {plain:?}");
+        let mut stream = StreamOwned::new(trust.connection()?, self.stream.try_clone()?);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).context("TLS")?;
+        }
+        self.reader = BufReader::new(Wire::Tls(Box::new(stream)));
+        Ok(())
     }
 
     /// Connects and reads the greeting.
@@ -57,7 +107,9 @@ impl Client {
     /// # Errors
     /// The other side is gone.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
-        Ok(self.stream.write_all(bytes.as_ref())?)
+        let wire = self.reader.get_mut();
+        wire.write_all(bytes.as_ref())?;
+        Ok(wire.flush()?)
     }
 
     /// Reads a line, without its end; empty when the other side has closed.

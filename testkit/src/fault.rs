@@ -11,6 +11,7 @@ use crate::load::{Load, Session};
 use crate::postfix::Postfix;
 use crate::proxy::{Program, Proxy};
 use crate::server::{Manner, Server};
+use crate::tls::{Authority, Order, Trust};
 use crate::{pause, wait_until};
 
 /// What happens to the primary a third of the way through the load.
@@ -117,18 +118,56 @@ pub struct Outcome {
 /// The lab cannot be made, or the primary cannot be repaired.
 pub fn play(fault: Fault, program: Program, configuration: &str, load: Load) -> Result<Outcome> {
     let lab = Lab::new()?;
-    let mail1 = Postfix::start(&lab, Host::Mail1)?;
-    let mail2 = Postfix::start(&lab, Host::Mail2)?;
+    let mails = (
+        Postfix::start(&lab, Host::Mail1)?,
+        Postfix::start(&lab, Host::Mail2)?,
+    );
     let configuration = configuration.replace("/var/run/haproxy/admin.sock", "@dir@/socket");
     let proxy = Proxy::start_on(&lab, Host::Lb, program, &configuration)?;
     proxy.wait_for_status("mail_servers", "mail1", "UP")?;
+    play_on(&lab, &mails, fault, load, None)
+}
+
+/// The same with Posthouse and TLS on both legs: half of the sessions begin with STARTTLS, the others are on 465.
+///
+/// # Errors
+/// As above.
+pub fn play_within_tls(fault: Fault, load: Load) -> Result<Outcome> {
+    let (lab, authority) = (Lab::new()?, Authority::new()?);
+    let order = Order {
+        names: &["mx.example.com", "mail.example.com"],
+        ..Order::default()
+    };
+    let own = authority.issue("mx.pem", &order)?;
+    let pem = authority.pem(&order)?;
+    let mails = (
+        Postfix::start_within_tls(&lab, Host::Mail1, &pem, "")?,
+        Postfix::start_within_tls(&lab, Host::Mail2, &pem, "")?,
+    );
+    let configuration = include_str!("within_tls.cfg")
+        .replace("@crt@", &own.display().to_string())
+        .replace("@ca@", &authority.ca().display().to_string());
+    let proxy = Proxy::start_on(&lab, Host::Lb, Program::Posthouse, &configuration)?;
+    for backend in ["starttls", "smtps"] {
+        proxy.wait_for_status(backend, "mail1", "UP")?;
+    }
+    play_on(&lab, &mails, fault, load, Some(&authority.trust()?))
+}
+
+fn play_on(
+    lab: &Lab,
+    (mail1, mail2): &(Postfix<'_>, Postfix<'_>),
+    fault: Fault,
+    load: Load,
+    trust: Option<&Trust>,
+) -> Result<Outcome> {
     let to = (Host::Lb.ip(), 25).into();
     let (struck, sessions) = std::thread::scope(|scope| -> Result<_> {
-        let running = scope.spawn(|| lab.on(Host::Client, || Ok(load.run(to))));
+        let running = scope.spawn(|| lab.on(Host::Client, || Ok(load.run(to, trust))));
         pause(load.length() / 3);
-        let instead = strike(&lab, (&mail1, &mail2), fault, load.length() / 3)?;
+        let instead = strike(lab, (mail1, mail2), fault, load.length() / 3)?;
         let sessions = running.join().ok().context("the load panicked")??;
-        repair(&lab, &mail1, fault, instead.1)?;
+        repair(lab, mail1, fault, instead.1)?;
         Ok((instead.0, sessions))
     })?;
     let acknowledged = sessions.iter().filter(|session| session.acknowledged);
@@ -148,7 +187,7 @@ fn strike(
     (mail1, mail2): (&Postfix<'_>, &Postfix<'_>),
     fault: Fault,
     third: Duration,
-) -> Result<(Instant, Option<Server>)> {
+) -> Result<(Instant, Vec<Server>)> {
     match fault {
         Fault::Killed => mail1.kill()?,
         Fault::Frozen => mail1.freeze(true)?,
@@ -167,7 +206,7 @@ fn strike(
             let struck = Instant::now();
             pause(third);
             mail1.resume()?;
-            return Ok((struck, None));
+            return Ok((struck, Vec::new()));
         }
         Fault::Rolls => {
             let struck = Instant::now();
@@ -177,7 +216,7 @@ fn strike(
                 // An operator looks whether it is well before the next.
                 pause(Duration::from_millis(1_500));
             }
-            return Ok((struck, None));
+            return Ok((struck, Vec::new()));
         }
         Fault::Outage => {
             mail1.kill()?;
@@ -186,20 +225,24 @@ fn strike(
             pause(OUTAGE);
             mail2.resume()?;
             mail1.resume()?;
-            return Ok((struck, None));
+            return Ok((struck, Vec::new()));
         }
         _ => {
             mail1.kill()?;
-            let address = SocketAddr::new(Host::Mail1.ip(), 25);
             let manner = fault.manner().context("a scripted fault")?;
-            let server = lab.on(Host::Mail1, || Server::start_at(address, manner))?;
-            return Ok((Instant::now(), Some(server)));
+            let at = |port| SocketAddr::new(Host::Mail1.ip(), port);
+            let instead = [25, 465].map(|port| {
+                let manner = manner.clone();
+                lab.on(Host::Mail1, || Server::start_at(at(port), manner))
+            });
+            let instead = instead.into_iter().collect::<Result<_>>()?;
+            return Ok((Instant::now(), instead));
         }
     }
-    Ok((Instant::now(), None))
+    Ok((Instant::now(), Vec::new()))
 }
 
-fn repair(lab: &Lab, mail1: &Postfix<'_>, fault: Fault, instead: Option<Server>) -> Result<()> {
+fn repair(lab: &Lab, mail1: &Postfix<'_>, fault: Fault, instead: Vec<Server>) -> Result<()> {
     match fault {
         Fault::Flaps | Fault::Returns | Fault::Rolls | Fault::Outage => Ok(()),
         Fault::Frozen => mail1.freeze(false),
@@ -218,7 +261,7 @@ fn is_unknown(error: &str) -> bool {
 
 /// How many times a message was accepted. A server that is killed after it filed one and before it noted that files
 /// it once more when it is back, under the same queue id: that is between it and its mailbox.
-pub(crate) fn copies(filed: &[String], mark: &str) -> usize {
+pub fn copies(filed: &[String], mark: &str) -> usize {
     let accepted = filed.iter().filter(|letter| letter.contains(mark));
     let by = |letter: &String| {
         let line = letter.lines().find(|line| line.starts_with("\tby "));

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::client::Client;
 use crate::pause;
+use crate::tls::Trust;
 
 /// How much, and how fast.
 #[derive(Debug, Clone, Copy)]
@@ -50,14 +51,16 @@ impl Load {
     }
 
     /// Begins the sessions one by one, each in a thread of its own, and waits for them all.
-    pub fn run(self, to: SocketAddr) -> Vec<Session> {
+    /// With `trust` every second session begins with STARTTLS, and the others with TLS on 465.
+    pub fn run(self, to: SocketAddr, trust: Option<&Trust>) -> Vec<Session> {
         let begun = Instant::now();
         let step = Duration::from_secs(1) / self.per_second;
         let threads: Vec<JoinHandle<Session>> = (0..self.sessions)
             .map(|number| {
                 let due = begun + step * number as u32;
                 pause(due.saturating_duration_since(Instant::now()));
-                std::thread::spawn(move || session(to, number))
+                let trust = trust.cloned();
+                std::thread::spawn(move || session(to, number, trust.as_ref()))
             })
             .collect();
         threads
@@ -67,7 +70,7 @@ impl Load {
     }
 }
 
-fn session(to: SocketAddr, number: usize) -> Session {
+fn session(to: SocketAddr, number: usize, trust: Option<&Trust>) -> Session {
     let now = Instant::now();
     let mut session = Session {
         mark: format!("load-{number:05}-end"),
@@ -78,18 +81,32 @@ fn session(to: SocketAddr, number: usize) -> Session {
         acknowledged: false,
         error: None,
     };
-    if let Err(error) = talk(to, number, &mut session) {
+    if let Err(error) = talk(to, number, trust, &mut session) {
         session.error = Some(format!("{error:#}"));
     }
     session.ended = Instant::now();
     session
 }
 
-fn talk(to: SocketAddr, number: usize, session: &mut Session) -> Result<()> {
-    let mut client = Client::connect(to)?;
+fn talk(to: SocketAddr, number: usize, trust: Option<&Trust>, session: &mut Session) -> Result<()> {
+    let at_once = number % 2 == 1;
+    let mut client = match trust.filter(|_| at_once) {
+        None => Client::connect(to)?,
+        Some(trust) => {
+            let mut client = Client::connect((to.ip(), 465).into())?;
+            client.secure(trust)?;
+            client
+        }
+    };
     let greeting = client.line()?;
     anyhow::ensure!(greeting.starts_with("220"), "greeting: {greeting:?}");
     session.greeted = Some(Instant::now());
+    if let Some(trust) = trust.filter(|_| !at_once) {
+        client.command("EHLO client.example.org")?;
+        let reply = client.command("STARTTLS")?;
+        anyhow::ensure!(reply.starts_with("220"), "STARTTLS: {reply:?}");
+        client.secure(trust)?;
+    }
     if number.is_multiple_of(SLOW) {
         client.command("NOOP")?;
         pause(SLOWNESS);

@@ -28,6 +28,17 @@ impl<'l> Postfix<'l> {
         Self::start_with(lab, host, "", "")
     }
 
+    /// The same with STARTTLS by this certificate and key, both in PEM, and TLS from the first byte on 465.
+    ///
+    /// # Errors
+    /// Postfix is not installed or does not start.
+    pub fn start_within_tls(lab: &'l Lab, host: Host, pem: &str, main: &str) -> Result<Self> {
+        let etc = lab.directory().join(host.name()).join("etc");
+        fs::create_dir_all(&etc)?;
+        let tls = certificate(&etc, pem)?;
+        Self::start_with(lab, host, &format!("{tls}{main}"), SMTPS)
+    }
+
     /// The same with STARTTLS by this certificate and key, both in PEM; on 587 who does not log in within it, by this
     /// name and password, gets nothing. On 465 TLS begins at once, and AUTH LOGIN is the only way in.
     ///
@@ -202,9 +213,23 @@ in_flow_delay = 0
     )
 }
 
+/// The file of STARTTLS; returns what main.cf says of it.
+fn certificate(etc: &Path, pem: &str) -> Result<String> {
+    let file = etc.join("tls.pem");
+    fs::write(&file, pem)?;
+    let file = file.display();
+    Ok(format!(
+        "smtpd_tls_cert_file = {file}
+smtpd_tls_key_file = {file}
+smtpd_tls_security_level = may
+smtpd_tls_loglevel = 1
+"
+    ))
+}
+
 /// Files of STARTTLS and SASL; returns what main.cf says of them.
 fn secure(etc: &Path, pem: &str, (user, password): (&str, &str)) -> Result<String> {
-    fs::write(etc.join("tls.pem"), pem)?;
+    let tls = certificate(etc, pem)?;
     fs::create_dir_all(etc.join("sasl"))?;
     let accounts = etc.join("sasldb2");
     let mut command = Command::new("saslpasswd2");
@@ -228,17 +253,15 @@ fn secure(etc: &Path, pem: &str, (user, password): (&str, &str)) -> Result<Strin
     }
     let etc = etc.display();
     Ok(format!(
-        "smtpd_tls_cert_file = {etc}/tls.pem
-smtpd_tls_key_file = {etc}/tls.pem
-smtpd_tls_security_level = may
-smtpd_tls_auth_only = yes
-smtpd_tls_loglevel = 1
+        "{tls}smtpd_tls_auth_only = yes
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_local_domain = example.com
 cyrus_sasl_config_path = {etc}/sasl
 "
     ))
 }
+
+const SMTPS: &str = "465       inet  n - n - - smtpd -o smtpd_tls_wrappermode=yes\n";
 
 const SUBMISSION: &str = "\
 587       inet  n - n - - smtpd -o smtpd_client_restrictions=permit_sasl_authenticated,reject
@@ -264,4 +287,6 @@ anvil     unix  - - n - 1 anvil
 virtual   unix  - n n - - virtual
 tlsmgr    unix  - - n 1000? 1 tlsmgr
 postlog   unix-dgram n - n - 1 postlogd
+smtp      unix  - - n - - smtp
+relay     unix  - - n - - smtp
 ";

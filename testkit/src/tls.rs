@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,10 @@ use rcgen::{
     KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
     RevokedCertParams, SerialNumber, date_time_ymd,
 };
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tempfile::TempDir;
 
 use crate::need;
@@ -95,6 +100,20 @@ impl Authority {
         self.directory.path().join("ca.pem")
     }
 
+    /// Trust in what it issues.
+    ///
+    /// # Errors
+    /// Its certificate cannot be read.
+    pub fn trust(&self) -> Result<Trust> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.ca())?)?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        Ok(Trust(Arc::new(builder.with_no_client_auth())))
+    }
+
     /// Issues a certificate: PEM text with its key behind it.
     ///
     /// # Errors
@@ -153,6 +172,18 @@ impl Authority {
         let path = self.directory.path().join("revoked.pem");
         fs::write(&path, list.signed_by(&self.issuer)?.pem()?)?;
         Ok(path)
+    }
+}
+
+/// Whom a [`crate::client::Client`] takes for whom it says it is.
+#[derive(Debug, Clone)]
+pub struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// The client's side of a session with `mx.example.com`.
+    pub(crate) fn connection(&self) -> Result<ClientConnection> {
+        let name = ServerName::try_from("mx.example.com")?;
+        Ok(ClientConnection::new(Arc::clone(&self.0), name)?)
     }
 }
 

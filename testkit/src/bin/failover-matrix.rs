@@ -140,7 +140,7 @@ fn greetings() -> Result<()> {
             per_second,
         };
         let to = (Host::Mail1.ip(), 25).into();
-        let sessions = lab.on(Host::Client, || Ok(load.run(to)))?;
+        let sessions = lab.on(Host::Client, || Ok(load.run(to, None)))?;
         let mut times: Vec<_> = sessions
             .iter()
             .filter_map(|session| Some((session.greeted? - session.begun).as_secs_f64() * 1e3))
