@@ -11,8 +11,9 @@ mod key;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::model::{KeyType, Server, ServerAddress, StickTable};
 use hashlink::LinkedHashMap;
@@ -32,7 +33,7 @@ pub struct Remembered {
     /// The server's id.
     pub server_id: Option<u32>,
     /// The server's name, or its address with `srvkey addr`.
-    pub server_key: Option<String>,
+    pub server_key: Option<Arc<str>>,
 }
 
 /// A stick table at run time.
@@ -75,10 +76,10 @@ impl Table {
     }
 
     /// What a server is remembered by.
-    pub(crate) fn server_key(&self, server: &Server) -> String {
+    pub(crate) fn server_key<'s>(&self, server: &'s Server) -> Cow<'s, str> {
         match (&server.address, self.spec.srvkey_addr) {
-            (ServerAddress::Ip(address), true) => address.to_string(),
-            _ => server.name.to_string(),
+            (ServerAddress::Ip(address), true) => address.to_string().into(),
+            _ => (*server.name).into(),
         }
     }
 

@@ -128,14 +128,17 @@ impl Frame<'_> {
 impl Stamp {
     fn rfc3164(&self, out: &mut Vec<u8>) {
         let month = MONTHS[usize::from(self.month.clamp(1, 12)) - 1];
-        let Self {
-            day,
-            hour,
-            minute,
-            second,
-            ..
-        } = self;
-        let _ = write!(out, "{month} {day:2} {hour:02}:{minute:02}:{second:02}");
+        out.extend_from_slice(month.as_bytes());
+        for (before, number, fill) in [
+            (b' ', self.day, b' '),
+            (b' ', self.hour, b'0'),
+            (b':', self.minute, b'0'),
+            (b':', self.second, b'0'),
+        ] {
+            let tens = number / 10 % 10;
+            let tens = if tens == 0 { fill } else { b'0' + tens };
+            out.extend_from_slice(&[before, tens, b'0' + number % 10]);
+        }
     }
 
     /// `2026-11-23T20:46:18.482000+01:00`.

@@ -26,7 +26,7 @@ pub(super) fn remembered(
             let key = Key::cast(&value, table.key_type())?;
             let entry = table.touch(&key, Clock::get().now())?;
             let named = |server: &&std::sync::Arc<crate::server::Server>| {
-                entry.server_key.as_deref() == Some(&table.server_key(&server.conf))
+                entry.server_key.as_deref() == Some(&*table.server_key(&server.conf))
             };
             let server = servers.iter().find(named).or_else(|| {
                 servers

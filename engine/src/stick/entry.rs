@@ -1,6 +1,7 @@
 //! An entry: what a table stores of one key.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use config::model::{StickTable, StoreType};
 
@@ -12,7 +13,7 @@ use crate::rate::Window;
 enum Datum {
     Number(u64),
     Rate(Window),
-    Text(Option<Box<str>>),
+    Text(Option<Arc<str>>),
 }
 
 /// Why data cannot be set; the words go to the operator.
@@ -65,7 +66,7 @@ impl Entry {
             match (stored.name, datum) {
                 ("server_id", Datum::Number(id @ 1..)) => found.server_id = u32::try_from(*id).ok(),
                 ("server_key", Datum::Text(Some(text))) => {
-                    found.server_key = Some(text.to_string())
+                    found.server_key = Some(Arc::clone(text))
                 }
                 _ => {}
             }
