@@ -2,7 +2,8 @@
 //!
 //! `floor WORKERS LISTEN:TARGET...` takes connections on ports of 127.0.0.1 and relays each to another. No log, no
 //! checks, no counters, no timeouts, no choice of a server. As Posthouse does: a listener per worker, each socket added
-//! to epoll once, bytes copied at first and spliced later, others let run before waiting where that is worth while. Started with `chrt --batch 0`, as workers of Posthouse are.
+//! to epoll once, bytes copied at first and spliced later, others let run before waiting where that is worth while.
+//! Started with `chrt --batch 0`, it takes nobody's core when it is woken, as workers of Posthouse do not.
 
 use std::error::Error;
 use std::net::SocketAddr;
