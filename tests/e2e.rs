@@ -38,6 +38,7 @@ mod smtp;
 mod smtp_clients;
 mod smtp_edge;
 mod smtp_tls;
+mod smtp_tls_edge;
 mod socket;
 mod support;
 mod timeouts;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use testkit::client;
+use testkit::cut::Cut;
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
 use testkit::tls::{Authority, Client, Order};
@@ -12,17 +13,19 @@ use testkit::tls::{Authority, Client, Order};
 use crate::support::{config, free_port};
 
 /// Two mail servers behind TLS, the second a backup, and a proxy that speaks TLS on both legs.
-struct Pair {
-    first: Server,
-    backup: Server,
-    proxy: Proxy,
-    authority: Authority,
+pub(crate) struct Pair {
+    pub(crate) first: Server,
+    pub(crate) backup: Server,
+    pub(crate) proxy: Proxy,
+    pub(crate) authority: Authority,
     how: String,
-    /// Plain, and TLS from the first byte.
-    plain: SocketAddr,
-    tls: SocketAddr,
+    /// Plain, and with TLS.
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
     /// The servers, behind TLS.
-    at: [SocketAddr; 2],
+    pub(crate) at: [SocketAddr; 2],
+    /// The cable to the first.
+    pub(crate) cable: Cut,
 }
 
 /// A listener that puts TLS before a server.
@@ -37,7 +40,12 @@ fn wrapped(name: &str, at: SocketAddr, how: &str, crt: &Path, server: &Server) -
 
 impl Pair {
     /// `how` TLS begins on both legs, and the names on the servers' certificates.
-    fn start(how: &str, names: [&str; 2]) -> Result<Self> {
+    pub(crate) fn start(how: &str, names: [&str; 2]) -> Result<Self> {
+        Self::start_with(how, names, "")
+    }
+
+    /// The same, and what else the `server` lines say.
+    pub(crate) fn start_with(how: &str, names: [&str; 2], more: &str) -> Result<Self> {
         let authority = Authority::new()?;
         let issue = |file: &str, name: &str| {
             let names = [name];
@@ -54,14 +62,18 @@ impl Pair {
         let (first, backup) = (Server::start(Manner::Mail)?, Server::start(Manner::Mail)?);
         let (plain, tls, at1, at2) = (free_port()?, free_port()?, free_port()?, free_port()?);
         let secret = format!(
-            "{how} ca-file {} verifyhost mail.example.com",
+            "{how} ca-file {} verifyhost mail.example.com {more}",
             authority.ca().display()
         );
         let frontend = format!(
             "smtp-name mx.example.net\n    bind {tls} {how} crt {}",
             own.display()
         );
-        let backend = format!("server s1 {at1} {secret}\n    server s2 {at2} {secret} backup");
+        let cable = Cut::start(at1)?;
+        let backend = format!(
+            "server s1 {} {secret}\n    server s2 {at2} {secret} backup",
+            cable.address()
+        );
         let mut text = config(plain, &frontend, &backend).replace("mode tcp", "mode smtp");
         text += &wrapped("t1", at1, how, &theirs[0], &first);
         text += &wrapped("t2", at2, how, &theirs[1], &backup);
@@ -74,6 +86,7 @@ impl Pair {
             plain,
             tls,
             at: [at1, at2],
+            cable,
         })
     }
 

@@ -8,6 +8,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod cut;
 pub mod fault;
 pub mod flight;
 pub mod lab;

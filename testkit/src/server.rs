@@ -36,6 +36,8 @@ pub enum Manner {
     Echo,
     /// Says this, then waits for the client to close.
     Says(Vec<u8>),
+    /// Says the first of these, and with every line it hears the next one; then it hears on.
+    Recites(Vec<Vec<u8>>),
     /// Says nothing and reads nothing.
     Silent,
     /// Says this, one byte per second.
@@ -245,6 +247,7 @@ fn serve(
             stream.write_all(words)?;
             std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
         }
+        Manner::Recites(words) => recite(stream, words, number, heard),
         Manner::Silent => {
             crate::pause(Duration::from_secs(30));
             Ok(())
@@ -278,6 +281,24 @@ fn serve(
             std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
         }
     }
+}
+
+/// Says the next words whenever it has heard a line.
+fn recite(
+    mut stream: TcpStream,
+    words: &[Vec<u8>],
+    number: usize,
+    heard: &Output,
+) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?);
+    for words in words {
+        stream.write_all(words)?;
+        let mut line = Vec::new();
+        lines.read_until(b'\n', &mut line)?;
+        let line = String::from_utf8_lossy(&line);
+        heard.push(format!("{number}: {}", line.trim_end()));
+    }
+    std::io::copy(&mut lines, &mut std::io::sink()).map(drop)
 }
 
 /// Its close is a reset.
