@@ -43,4 +43,5 @@ mod socket;
 mod support;
 mod timeouts;
 mod tls;
+mod tls_table;
 mod top;
