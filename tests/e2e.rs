@@ -43,5 +43,6 @@ mod socket;
 mod support;
 mod timeouts;
 mod tls;
+mod tls_oracle;
 mod tls_table;
 mod top;

@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tempfile::TempDir;
 
-use crate::need;
+use crate::{need, run};
 
 /// Kind of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,7 @@ impl Authority {
         let own = params.self_signed(&key)?;
         let directory = TempDir::with_prefix("posthouse-tls-")?;
         fs::write(directory.path().join("ca.pem"), own.pem())?;
+        fs::write(directory.path().join("ca.key"), key.serialize_pem())?;
         Ok(Self {
             directory,
             issuer: Issuer::new(params, key),
@@ -149,6 +150,29 @@ impl Authority {
         let path = self.directory.path().join(file);
         fs::write(&path, self.pem(order)?)?;
         Ok(path)
+    }
+
+    /// The answer of OCSP that a certificate of that file and serial number is good, beside it.
+    ///
+    /// # Errors
+    /// OpenSSL is not installed.
+    pub fn staple(&self, file: &Path, serial: u8) -> Result<()> {
+        need("openssl", "openssl")?;
+        let place = |name: &str| self.directory.path().join(name);
+        let index = format!("V\t910101000000Z\t\t{serial:02X}\tunknown\t/CN=any\n");
+        fs::write(place("index"), index)?;
+        let ca = place("ca.pem");
+        let mut command = Command::new("openssl");
+        command.args(["ocsp", "-ndays", "30"]);
+        command.arg("-index").arg(place("index"));
+        command.arg("-rkey").arg(place("ca.key"));
+        for option in ["-CA", "-rsigner", "-issuer"] {
+            command.arg(option).arg(&ca);
+        }
+        // OpenSSL asks for the serial number behind the issuer.
+        command.args(["-serial", &serial.to_string()]);
+        let beside = format!("{}.ocsp", file.display());
+        run(command.args(["-respout", &beside])).map(drop)
     }
 
     /// A list that revokes a serial number, in a file.
