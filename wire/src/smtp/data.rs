@@ -32,6 +32,35 @@ enum At {
     DotCr,
 }
 
+/// So much is judged at once.
+const BLOCK: usize = 512;
+
+/// How much of a text, from within a line, is lines that end with CRLF and begin with no dot, in whole blocks. The text goes
+/// on behind it within a line, or at a line's end.
+///
+/// Nearly all mail is like that, and it takes a few instructions for many bytes, where a look at each line takes
+/// many for a few.
+fn clean(input: &[u8]) -> usize {
+    if input.first() == Some(&b'\n') {
+        return 0;
+    }
+    let mut length = 0;
+    while let Some(block) = input.get(length..=length + BLOCK) {
+        let pairs = block.iter().zip(&block[1..]);
+        let wrong = pairs.fold(false, |wrong, (a, b)| {
+            let alone = (*a == b'\r') != (*b == b'\n');
+            wrong | alone | (*a == b'\n') & (*b == b'.')
+        });
+        if wrong {
+            break;
+        }
+        length += BLOCK;
+    }
+    // The LF belongs to its CR.
+    let split = length > 0 && input[length - 1] == b'\r';
+    length - usize::from(split)
+}
+
 /// How far a piece got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scanned {
@@ -65,6 +94,7 @@ impl Scanner {
     /// Reads `input` and lets through what is of the body.
     pub fn scan<'a>(&mut self, input: &'a [u8], emit: &mut dyn FnMut(&'a [u8])) -> Scanned {
         let (mut from, mut at) = (0, 0);
+        let mut tried = 0;
         let mut pass = |bytes: &'a [u8]| {
             if !bytes.is_empty() {
                 emit(bytes);
@@ -72,7 +102,7 @@ impl Scanner {
         };
         while let Some(&byte) = input.get(at) {
             match (self.at, byte) {
-                (At::Text, _) => match self.text(input, at) {
+                (At::Text, _) => match self.text(input, at, &mut tried) {
                     None => break,
                     Some((found, next)) => {
                         at = next;
@@ -144,8 +174,15 @@ impl Scanner {
         Scanned::More
     }
 
-    /// Reads on from within a line to its end: where that is, and where what follows it begins.
-    fn text(&mut self, input: &[u8], at: usize) -> Option<(usize, usize)> {
+    /// Reads on from within a line to an end of a line that has to be looked at: where that is, and where what follows it
+    /// begins. Before `tried` there is no clean block.
+    fn text(&mut self, input: &[u8], mut at: usize, tried: &mut usize) -> Option<(usize, usize)> {
+        if at >= *tried {
+            let run = clean(&input[at..]);
+            at += run;
+            // Where one block is not clean, the next seldom is.
+            *tried = at + if run == 0 { 16 * BLOCK } else { BLOCK };
+        }
         let found = at + memchr2(b'\r', b'\n', &input[at..])?;
         let crlf = input[found] == b'\r' && input.get(found + 1) == Some(&b'\n');
         if crlf {

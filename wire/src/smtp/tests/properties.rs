@@ -19,6 +19,16 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// The same, far apart: most of it is judged in blocks.
+fn long_body() -> impl Strategy<Value = Vec<u8>> {
+    let run = prop_oneof![Just(0), 1..9usize, 500..530usize, 1000..1100usize];
+    let between = select(&["\r\n", "\r\n.", ".\r\n", "\r", "\n", "\n."][..]);
+    vec((run, between), 0..8).prop_map(|parts| {
+        let part = |(run, between): (usize, &str)| "x".repeat(run) + between;
+        parts.into_iter().map(part).collect::<String>().into_bytes()
+    })
+}
+
 /// The body and what follows its end, found byte by byte: bare CR and LF made right, then CRLF.CRLF looked for.
 fn slowly(input: &[u8]) -> (Vec<u8>, Option<usize>) {
     let mut out = Vec::new();
@@ -125,6 +135,14 @@ proptest! {
             let begins = slow_out.starts_with(&out) && slow_out.len() - out.len() <= 3;
             prop_assert!(begins, "{:?} {:?}", out, slow_out);
         }
+    }
+
+    #[test]
+    fn a_long_body_is_read_as_the_slow_reader_reads_it(body in long_body(), size in 500usize..2500) {
+        let (out, end) = scanned(&body, &[size]);
+        let (slow_out, slow_end) = slowly(&body);
+        prop_assert_eq!(end, slow_end);
+        prop_assert!(slow_out.starts_with(&out) && slow_out.len() - out.len() <= 3);
     }
 
     #[test]
