@@ -256,6 +256,7 @@ async fn beat(worker: Rc<Worker>, every: Duration) {
         let now = Clock::get().now();
         worker.waiting.sweep(now);
         worker.relay.borrow_mut().sweep(now, &mut ended);
+        worker.mail.rest();
         worker.finish(&mut ended);
     }
 }

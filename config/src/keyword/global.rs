@@ -45,7 +45,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("maxsessrate", GLOBAL, "<number>", (1, 1), |a, g| set(&mut g.model.maxsessrate, a.count().map(Some)), "Sessions per second of the whole process."),
     Row::new("unix-bind", GLOBAL, "[mode|user|group|uid|gid <value>]...", (1, super::ANY), unix_bind, "Owner and mode of `bind`'s unix sockets where the line does not say."),
     Row::new("tune.bufsize", GLOBAL, "<bytes>", (1, 1), |a, g| set(&mut g.model.bufsize, a.number(1024..=1 << 24)), "Bytes a check reads of an answer at most; default 16384."),
-    Row::new("tune.smtp.journal-memory", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.journal_memory, a.size()), "`mode smtp`: octets of a message that a session keeps in memory until its server has answered; more goes to the spool; default 256k."),
+    Row::new("tune.smtp.journal-memory", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.journal_memory, a.size()), "`mode smtp`: octets of a message that a session keeps in memory until its server has answered; more goes to the spool; default 16m."),
     Row::new("tune.smtp.journal-size", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.journal_size, a.size()), "`mode smtp`: octets of a message that a session keeps in all; a larger message goes on unprotected; default 64m."),
     Row::new("tune.smtp.total-memory", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.total_memory, a.size()), "`mode smtp`: octets that all sessions keep in memory; then they use the spool; default 256m."),
     Row::new("tune.smtp.spool-size", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.spool_size, a.size()), "`mode smtp`: octets that all sessions keep in the spool; default 1g; 0 is no spool."),

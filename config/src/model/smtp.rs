@@ -104,7 +104,7 @@ pub struct SmtpTuning {
 impl Default for SmtpTuning {
     fn default() -> Self {
         Self {
-            journal_memory: 256 << 10,
+            journal_memory: 16 << 20,
             journal_size: 64 << 20,
             total_memory: 256 << 20,
             spool_size: 1 << 30,

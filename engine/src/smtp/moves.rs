@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use wire::smtp::{Dialogue, End, Lost, Parting, ServerId, Why};
+use wire::smtp::{Dialogue, End, Lost, Parting, ServerId, Shell, Why};
 
 use super::Wire;
 use super::leg::{Leg, Line};
@@ -263,9 +263,7 @@ impl Wire<'_> {
             self.release(Parting::Hard);
         }
         self.session.bytes_out = self.client.taken;
-        if let Some(spool) = self.spool.take() {
-            spool.discard(&self.worker.mail.spare);
-        }
+        self.discard_spool();
         let journals = &self.worker.process.journals;
         journals.note(self.journal as u64, 0);
         if dialogue.ended() != Some(End::Quit) {

@@ -39,7 +39,9 @@ pub(crate) fn settings(
         budget: millis(servers.failover),
         limits: limits(&told.limits),
         journal: JournalBounds {
-            memory: usize::try_from(tuning.journal_memory).unwrap_or(usize::MAX),
+            memory: usize::try_from(tuning.journal_memory)
+                .unwrap_or(usize::MAX)
+                .min(MOST_COPIED),
             total: tuning.journal_size,
             ..JournalBounds::default()
         },
@@ -47,6 +49,9 @@ pub(crate) fn settings(
         ..Settings::new(told.name.as_deref().unwrap_or_else(|| host::name()))
     }))
 }
+
+/// Of a body that is copied; what follows is kept where it was read to.
+const MOST_COPIED: usize = 128 << 10;
 
 fn limits(told: &SmtpLimits) -> Limits {
     // No client comes near the largest number there is.

@@ -22,6 +22,8 @@ const KEPT_SIZE: u64 = 16 << 20;
 /// What all sessions together have in their journals, and may have.
 #[derive(Debug)]
 pub struct Journals {
+    /// Octets of buffers that one session may keep.
+    pub(super) session: u64,
     memory: Account,
     spool: Account,
     /// Where files are made; held open, because the process may lock itself into another directory.
@@ -70,6 +72,7 @@ impl Journals {
             .flatten();
         let spool = directory.as_ref().map_or(0, |_| tuning.spool_size);
         let journals = Self {
+            session: tuning.journal_memory,
             memory: Account::new(tuning.total_memory),
             spool: Account::new(spool),
             directory,
@@ -149,6 +152,11 @@ impl Spool {
             length: 0,
             journals: Arc::clone(journals),
         })
+    }
+
+    /// Octets in it.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Appends. False: there is no room; what was written before is still there.
