@@ -21,6 +21,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tempfile::TempDir;
 
+use crate::output::Output;
 use crate::{need, run};
 
 /// Kind of a key.
@@ -216,6 +217,8 @@ impl Trust {
 pub struct Client {
     child: Child,
     reader: BufReader<ChildStdout>,
+    /// What OpenSSL has to say of it: why there is no session.
+    pub complaints: Output,
 }
 
 impl Client {
@@ -236,12 +239,17 @@ impl Client {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().context("no output")?;
+        let complaints = Output::default();
+        if let Some(stderr) = child.stderr.take() {
+            complaints.follow(stderr);
+        }
         Ok(Self {
             child,
             reader: BufReader::new(stdout),
+            complaints,
         })
     }
 
