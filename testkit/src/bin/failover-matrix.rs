@@ -1,13 +1,13 @@
 //! Plays the whole fault matrix, HAProxy and Posthouse in turn, and prints it as the tables of docs/failover.md.
 //!
-//! `bench/failover` calls it, with `tcp` or `smtp` for the one mode alone. `SESSIONS` (default 960) is the length of each
+//! `bench/failover` calls it, with `tcp`, `smtp` or `tls` for one part alone. `SESSIONS` (default 960) is the length of each
 //! load, at 40 sessions a second. Before `tcp`, how long a Postfix takes to greet: what the default of `timeout hedge`
 //! rests on.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use testkit::fault::{Fault, Outcome, play};
+use testkit::fault::{Fault, Outcome, play, play_within_tls};
 use testkit::flight::{Landing, fly};
 use testkit::lab::{Host, Lab};
 use testkit::load::Load;
@@ -35,10 +35,13 @@ fn main() -> Result<()> {
         per_second: 40,
     };
     match std::env::args().nth(1).as_deref() {
-        None => relayed(load).and_then(|()| carried(load)),
+        None => relayed(load)
+            .and_then(|()| carried(load))
+            .and_then(|()| within_tls(load)),
         Some("tcp") => relayed(load),
         Some("smtp") => carried(load),
-        Some(other) => bail!("{other} is neither tcp nor smtp"),
+        Some("tls") => within_tls(load),
+        Some(other) => bail!("{other} is none of tcp, smtp and tls"),
     }
 }
 
@@ -122,6 +125,29 @@ fn carried(load: Load) -> Result<()> {
         println!("| {sessions} {}", row(&numbers(&haproxy), &numbers(&ours)));
         for example in &ours.examples {
             eprintln!("posthouse, {sessions} in flight: {example}");
+        }
+    }
+    println!();
+    Ok(())
+}
+
+/// `mode smtp` with TLS on both legs, which nobody else has.
+fn within_tls(load: Load) -> Result<()> {
+    println!("### mode smtp within TLS\n");
+    println!("| fault | failed | unknown | longest pause | lost | doubled |");
+    println!("|---|---|---|---|---|---|");
+    for (fault, words) in Fault::ALL.into_iter().chain(Fault::BOTH) {
+        let ours = play_within_tls(fault, load)?;
+        println!(
+            "| {words} | {} | {} | {} | {} | {} |",
+            ours.new_failed + ours.cut,
+            ours.unknown,
+            time(ours.longest_pause.max(ours.slowest_greeting)),
+            ours.lost,
+            ours.doubled
+        );
+        for example in &ours.examples {
+            eprintln!("posthouse, {words}: {example}");
         }
     }
     println!();
