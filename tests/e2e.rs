@@ -37,6 +37,7 @@ mod signals;
 mod smtp;
 mod smtp_clients;
 mod smtp_edge;
+mod smtp_servers;
 mod smtp_tls;
 mod smtp_tls_edge;
 mod socket;

@@ -66,7 +66,7 @@ impl Edge {
 
 /// Ends of data that some servers take for one (CVE-2023-51764, -51765, -51766, VU#302671), each with a second
 /// message behind it. The server must get one message, with the smuggled commands in its text.
-const SMUGGLED: &[&str] = &[
+pub(crate) const SMUGGLED: &[&str] = &[
     "\n.\n",
     "\n.\r\n",
     "\r.\r",

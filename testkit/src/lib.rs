@@ -13,6 +13,7 @@ pub mod fault;
 pub mod flight;
 pub mod lab;
 pub mod load;
+pub mod mta;
 pub mod output;
 pub mod port;
 pub mod postfix;
