@@ -128,7 +128,8 @@ struct Wire<'s> {
     session: &'s mut Session,
     client: Leg,
     server: Option<Leg>,
-    store: Option<Store>,
+    /// In a box: few sessions have one.
+    store: Option<Box<Store>>,
     /// The buffer whose bytes are looked at just now.
     offered: Offered,
     /// Octets of journal that the process's account has of this session.
@@ -446,7 +447,9 @@ impl Shell for Wire<'_> {
 
     fn spool(&mut self, bytes: &[u8]) -> bool {
         let process = &self.worker.process;
-        let store = self.store.get_or_insert_with(|| Store::new(process));
+        let store = self
+            .store
+            .get_or_insert_with(|| Box::new(Store::new(process)));
         store.append(bytes, &self.offered, &self.worker.mail)
     }
 
