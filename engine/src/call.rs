@@ -28,6 +28,15 @@ pub struct Call {
     leg: Leg,
 }
 
+/// An error in words alone: `connection refused`.
+pub fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or(&text)
+        .to_lowercase()
+}
+
 impl Call {
     /// Connects, from that address if any.
     ///
@@ -54,11 +63,23 @@ impl Call {
         })
     }
 
-    pub(crate) async fn unix(path: &Path) -> io::Result<Self> {
+    /// The same to where a server is.
+    pub(crate) async fn server(to: &ServerAddress, from: Option<SocketAddr>) -> io::Result<Self> {
+        match to {
+            ServerAddress::Ip(address) => Self::tcp(*address, from).await,
+            ServerAddress::Unix(path) => Self::unix(path).await,
+            ServerAddress::Abstract(name) => Self::abstract_unix(name),
+            ServerAddress::IpRelative(..) => Err(io::Error::other(
+                "its port is that of a client's connection",
+            )),
+        }
+    }
+
+    async fn unix(path: &Path) -> io::Result<Self> {
         Self::local(UnixStream::connect(path).await?.into_std()?)
     }
 
-    pub(crate) fn abstract_unix(name: &[u8]) -> io::Result<Self> {
+    fn abstract_unix(name: &[u8]) -> io::Result<Self> {
         let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
         let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
         stream.set_nonblocking(true)?;
@@ -82,6 +103,11 @@ impl Call {
         let words = |failure: Failure| failure.to_string();
         let session = connector.connect(&there, None, &Asked::default());
         self.upgrade(session.map_err(words)?).await.map_err(words)
+    }
+
+    /// The version of TLS that runs on it.
+    pub(crate) fn tls_version(&self) -> Option<&'static str> {
+        self.leg.tls_version()
     }
 
     /// From here on TLS.

@@ -220,7 +220,7 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
 
 /// Leaves as a mail client would: QUIT where the dialogue allows it, then reads to the end, so that
 /// closing is a FIN and not a reset. The verdict stands already; nobody waits for this.
-async fn part(mut stream: Call, farewell: Option<&'static [u8]>) {
+pub(crate) async fn part(mut stream: Call, farewell: Option<&'static [u8]>) {
     let leave = async {
         if let Some(farewell) = farewell {
             stream.write_all(farewell).await?;
@@ -270,11 +270,7 @@ async fn secure(
 async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Call> {
     let server = &subject.server.conf;
     let place = subject.server.place();
-    let mut stream = match target(&place, rule) {
-        Target::Ip(address) => Call::tcp(address, server.source).await?,
-        Target::Unix(path) => Call::unix(path).await?,
-        Target::Abstract(name) => Call::abstract_unix(name)?,
-    };
+    let mut stream = Call::server(&target(&place, rule), server.source).await?;
     if let Some(version) = header_version(server, &place, rule) {
         let mut header = Vec::new();
         match version {
@@ -323,13 +319,7 @@ fn goes_elsewhere(rule: &Connect, place: &Place) -> bool {
 }
 
 /// Where a check goes.
-enum Target<'s> {
-    Ip(SocketAddr),
-    Unix(&'s std::path::Path),
-    Abstract(&'s [u8]),
-}
-
-fn target<'s>(place: &'s Place, rule: Option<&Connect>) -> Target<'s> {
+fn target(place: &Place, rule: Option<&Connect>) -> ServerAddress {
     let rule_port = rule.and_then(|rule| rule.port);
     let rule_addr = rule.and_then(|rule| rule.addr);
     let (own_addr, own_port) = match &place.address {
@@ -338,15 +328,12 @@ fn target<'s>(place: &'s Place, rule: Option<&Connect>) -> Target<'s> {
         ServerAddress::Unix(_) | ServerAddress::Abstract(_) => (None, 0),
     };
     let ip = rule_addr.or(place.check_addr).or(own_addr);
-    match (ip, &place.address) {
-        (Some(ip), _) => {
+    match ip {
+        Some(ip) => {
             let port = rule_port.or(place.check_port).unwrap_or(own_port);
-            Target::Ip(SocketAddr::new(ip, port))
+            ServerAddress::Ip(SocketAddr::new(ip, port))
         }
-        (None, ServerAddress::Unix(path)) => Target::Unix(path),
-        (None, ServerAddress::Abstract(name)) => Target::Abstract(name),
-        // The two that have an address were the first arm.
-        (None, _) => Target::Abstract(&[]),
+        None => place.address.clone(),
     }
 }
 

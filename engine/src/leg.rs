@@ -38,6 +38,11 @@ impl Leg {
         &self.socket
     }
 
+    /// The version of TLS, where it runs.
+    pub(crate) fn tls_version(&self) -> Option<&'static str> {
+        self.tls.as_ref().and_then(Stream::version)
+    }
+
     /// From here on TLS: the handshake.
     pub(crate) async fn upgrade(&mut self, tls: Stream) -> Result<(), Failure> {
         self.tls = Some(tls);

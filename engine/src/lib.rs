@@ -6,7 +6,7 @@
 mod assign;
 pub mod backend;
 pub mod balance;
-mod call;
+pub mod call;
 mod check;
 pub mod clock;
 mod connect;
@@ -28,6 +28,7 @@ mod page;
 mod plane;
 mod poller;
 mod prelude;
+pub mod probe;
 pub mod process;
 pub mod queue;
 pub mod rate;

@@ -20,11 +20,12 @@ pub(crate) struct Patience {
     pub(crate) step: Option<Duration>,
 }
 
-/// Visits a server. `dial` connects, `tls` makes what runs on it; what comes back is what there is to judge, and the
-/// connection, if it may still stand.
+/// Visits a server. `words` tells errors, `dial` connects, `tls` makes what runs on it; what comes back is what there is
+/// to judge, and the connection, if it may still stand.
 pub(crate) async fn pay(
     plan: Plan,
     patience: Patience,
+    words: fn(&io::Error) -> String,
     dial: impl Future<Output = io::Result<Call>>,
     tls: impl Fn() -> Result<Tls, Failure>,
 ) -> (Visit, Option<Call>) {
@@ -33,7 +34,7 @@ pub(crate) async fn pay(
     let mut visit = Visit::new(plan, 0);
     let event = match timeout_at(patience.connect, dial).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(Event::Broken(crate::check::words(&error))),
+        Ok(Err(error)) => Err(Event::Broken(words(&error))),
         Err(_) => Err(Event::TimedOut),
     };
     let mut stream = match event {
@@ -60,13 +61,13 @@ pub(crate) async fn pay(
             },
             Action::Send(bytes) => match timeout_at(limit, stream.write_all(bytes)).await {
                 Ok(Ok(())) => Event::Sent,
-                Ok(Err(error)) => Event::Broken(crate::check::words(&error)),
+                Ok(Err(error)) => Event::Broken(words(&error)),
                 Err(_) => Event::TimedOut,
             },
             Action::Receive => match timeout_at(limit, stream.read(&mut buffer)).await {
                 Ok(Ok(0)) => Event::Broken("connection closed".into()),
                 Ok(Ok(read)) => Event::Received(&buffer[..read]),
-                Ok(Err(error)) => Event::Broken(crate::check::words(&error)),
+                Ok(Err(error)) => Event::Broken(words(&error)),
                 Err(_) => Event::TimedOut,
             },
             // It stands already.

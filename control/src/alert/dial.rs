@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::model::Host;
 use engine::Call;
+use engine::call::words;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -68,13 +69,4 @@ async fn look_up(
         return Err(format!("the name {name} has no address"));
     }
     Ok(found)
-}
-
-/// An error in words alone.
-pub(super) fn words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error")
-        .next()
-        .unwrap_or(&text)
-        .to_lowercase()
 }

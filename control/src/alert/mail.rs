@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use config::model::{Mailer, Mailers, Secrecy};
+use engine::call::words;
 use engine::{Call, Plane};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use wire::smtp::{Mail, Manner, Next, Submission};
 
-use super::dial::{dial, words};
+use super::dial::dial;
 use super::outlet::{Outlet, Sender};
 use super::queue::Refused;
 

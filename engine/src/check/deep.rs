@@ -32,7 +32,8 @@ pub(super) async fn once(subject: &Subject, deep: &Deep, begun: Instant) -> Outc
         Some(connector) => connector.connect(&place.address, None, &Asked::default()),
         None => Err(Failure::Unknown),
     };
-    let (visit, stream) = visit::pay(plan, patience, connect(subject, None), secure).await;
+    let (visit, stream) =
+        visit::pay(plan, patience, super::words, connect(subject, None), secure).await;
     if let Some(offer) = visit.offer() {
         subject.learn_offer(offer.capabilities());
     }

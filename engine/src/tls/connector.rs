@@ -1,9 +1,9 @@
 //! TLS with servers: what `server ... ssl` makes of a connection, for sessions and for checks.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use config::model::{ServerAddress, ServerTls, Sni};
+use config::model::{Authorities, ServerAddress, ServerTls, Sni};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, Tls12Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
@@ -14,6 +14,7 @@ use rustls::{
 };
 use wire::x509::{self, Certificate};
 
+use super::stream::fault_of;
 use super::{Complaint, Entry, Failure, Store, Stream, pem, rules};
 
 /// Sessions with a server that are kept to be resumed.
@@ -43,7 +44,7 @@ impl Connector {
         store: &mut Store,
         tell: &mut dyn FnMut(Complaint),
     ) -> Option<Self> {
-        match build(conf, store, tell) {
+        match build(conf, None, store, tell) {
             Ok(connector) => Some(connector),
             Err(why) => {
                 let help = "certificates, keys and lists are read in PEM";
@@ -51,6 +52,18 @@ impl Connector {
                 None
             }
         }
+    }
+
+    /// One that no certificate ends: what is wrong with it is kept, and is told by [`Self::fault`]. Where the
+    /// configuration does not verify, it is judged by those the system trusts.
+    pub(crate) fn noting(conf: &ServerTls) -> Result<Self, String> {
+        let noted = Some(Noted::default());
+        build(conf, noted, &mut Store::default(), &mut |_| {})
+    }
+
+    /// What is wrong with the certificate, as [`Self::noting`] has it; `None`: nothing, or there was none yet.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        *self.verifier.noted.as_ref()?.0.get()?
     }
 
     /// A session with the server at that address. `client_name` is what our own client asked for; a check may
@@ -106,6 +119,7 @@ fn nameless(address: &ServerAddress) -> ServerName<'static> {
 
 fn build(
     conf: &ServerTls,
+    noted: Option<Noted>,
     store: &mut Store,
     tell: &mut dyn FnMut(Complaint),
 ) -> Result<Connector, String> {
@@ -120,7 +134,20 @@ fn build(
         None => None,
     };
     let verifier = Arc::new(Verifier {
-        judge: judge(conf, &provider)?,
+        judge: match &noted {
+            Some(_) if !conf.verify => {
+                let system = ServerTls {
+                    verify: true,
+                    ca: Some(Authorities::System),
+                    ..ServerTls::default()
+                };
+                // Where it trusts nobody there is no judge.
+                judge(&system, &provider).unwrap_or_default()
+            }
+            _ => judge(conf, &provider)?,
+        },
+        noted,
+        strict: conf.verify,
         host,
         seen: Mutex::default(),
     });
@@ -191,12 +218,61 @@ impl ResolvesClientCert for Own {
 struct Verifier {
     /// `None`: `verify none`.
     judge: Option<Arc<WebPkiServerVerifier>>,
+    /// Where verdicts go that end no handshake.
+    noted: Option<Noted>,
+    /// `verify required`.
+    strict: bool,
     /// `verifyhost`.
     host: Option<ServerName<'static>>,
     seen: Mutex<Option<(Vec<u8>, Seen)>>,
 }
 
+/// What is wrong with the certificate that was shown first.
+#[derive(Debug, Default)]
+struct Noted(OnceLock<Option<&'static str>>);
+
+impl Noted {
+    fn take(&self, verdict: Result<ServerCertVerified, Error>, judged: bool) {
+        let fault = match verdict {
+            _ if !judged => Some("not judged: nobody is trusted on this system"),
+            Ok(_) => None,
+            Err(Error::InvalidCertificate(why)) => Some(fault_of(&why)),
+            Err(_) => Some("bad certificate"),
+        };
+        // Another handshake with the same server shows the same.
+        let _ = self.0.set(fault);
+    }
+}
+
 impl Verifier {
+    /// Who judges signatures.
+    fn strict_judge(&self) -> Option<&WebPkiServerVerifier> {
+        self.judge.as_deref().filter(|_| self.strict)
+    }
+
+    fn verdict(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        asked: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(judge) = &self.judge else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let name = self.host.as_ref().unwrap_or(asked);
+        match judge.verify_server_cert(leaf, chain, name, ocsp, now) {
+            // The name is looked at last: all else is well. Where none was asked for, none is required (CFG 5.2).
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.host.is_none() && matches!(name, ServerName::IpAddress(_)) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            other => other,
+        }
+    }
+
     fn remember(&self, leaf: &CertificateDer<'_>, chain: usize) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.as_ref().is_some_and(|(der, _)| **der == **leaf) {
@@ -216,18 +292,13 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.remember(leaf, chain.len());
-        let Some(judge) = &self.judge else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let name = self.host.as_ref().unwrap_or(asked);
-        match judge.verify_server_cert(leaf, chain, name, ocsp, now) {
-            // The name is looked at last: all else is well. Where none was asked for, none is required (CFG 5.2).
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.host.is_none() && matches!(name, ServerName::IpAddress(_)) => {
+        let verdict = self.verdict(leaf, chain, asked, ocsp, now);
+        match &self.noted {
+            None => verdict,
+            Some(noted) => {
+                noted.take(verdict, self.judge.is_some());
                 Ok(ServerCertVerified::assertion())
             }
-            other => other,
         }
     }
 
@@ -237,7 +308,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.judge {
+        match self.strict_judge() {
             Some(judge) => judge.verify_tls12_signature(message, cert, signed),
             None => Ok(HandshakeSignatureValid::assertion()),
         }
@@ -249,7 +320,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.judge {
+        match self.strict_judge() {
             Some(judge) => judge.verify_tls13_signature(message, cert, signed),
             None => Ok(HandshakeSignatureValid::assertion()),
         }

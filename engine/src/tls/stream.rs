@@ -10,7 +10,7 @@ use std::io::{self, BufRead as _, Read, Write};
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, sendmsg};
-use rustls::{AlertDescription, CertificateError, Connection, HandshakeKind};
+use rustls::{AlertDescription, CertificateError, Connection, HandshakeKind, ProtocolVersion};
 
 use crate::socket::Socket;
 
@@ -55,7 +55,7 @@ impl fmt::Display for Failure {
 }
 
 /// What is wrong with a certificate.
-fn fault_of(error: &CertificateError) -> &'static str {
+pub(super) fn fault_of(error: &CertificateError) -> &'static str {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "certificate has expired"
@@ -240,6 +240,15 @@ impl Stream {
     /// Whether an earlier session was resumed.
     pub(crate) fn is_resumed(&self) -> bool {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// The version that both agreed on.
+    pub(crate) fn version(&self) -> Option<&'static str> {
+        match self.connection.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+            ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+            _ => None,
+        }
     }
 
     /// Takes ciphertext off the socket, once, and decrypts it.
