@@ -26,6 +26,7 @@ mod oracle;
 mod own_metrics;
 mod page;
 mod passthrough;
+mod probe;
 mod proxy_protocol;
 mod relay;
 mod rules;

@@ -203,7 +203,8 @@ fn open_relay(_: &Model, proxy: &Proxy) -> Option<Advice> {
              anybody may relay through it, and its blocklists and limits are blind.",
             server.name
         ),
-        help: "add 'send-proxy-v2' here and, in Postfix, 'smtpd_upstream_proxy_protocol = haproxy'"
+        help: "add 'send-proxy-v2' here and, in Postfix, 'smtpd_upstream_proxy_protocol = haproxy'; 'posthouse probe -f <file>' \
+               asks whether it relays"
             .to_owned(),
     })
 }

@@ -10,8 +10,11 @@ use std::time::Duration;
 use control::answer::{self, Hearing, WITH_SEVERITY};
 
 use crate::socket::{Address, Where};
+use crate::tool::{Tool, Words, block_on};
 
-const USAGE: &str = "\
+const TOOL: Tool = Tool {
+    name: "ctl",
+    usage: "\
 Usage: posthouse ctl [-s <socket> | -f <file>] [-t <seconds>] [--json] [<command>...]
 
 Asks a stats socket, of Posthouse or of HAProxy: posthouse ctl 'show servers state'
@@ -24,7 +27,8 @@ Asks a stats socket, of Posthouse or of HAProxy: posthouse ctl 'show servers sta
   --json        each answer as one JSON value on one line
 
 Exit code: 0 answered, 1 a command was refused, 2 the socket was not reached.
-";
+",
+};
 
 /// Unless `-t` says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,20 +46,17 @@ struct Options {
 
 fn parse(words: &[String]) -> Result<Options, String> {
     let mut options = Options::default();
-    let mut words = words.iter().cloned();
+    let mut words = Words::new(words);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--json" => options.json = true,
             "--help" | "-h" => options.help = true,
-            "-t" => {
-                let seconds = words.next().and_then(|word| word.parse().ok());
-                options.seconds = Some(seconds.ok_or("-t needs an argument: whole seconds")?);
-            }
+            "-t" => options.seconds = Some(words.read("-t", "whole seconds")?),
             "-" => options.commands.push(word),
             "--" => options.commands.extend(words.by_ref()),
             flag if flag.starts_with('-') && options.commands.is_empty() => {
                 if !options.whom.take(flag, &mut words)? {
-                    return Err(format!("'{flag}' is no flag of ctl"));
+                    return Err(TOOL.no_flag(flag));
                 }
             }
             _ => options.commands.push(word),
@@ -71,17 +72,17 @@ fn parse(words: &[String]) -> Result<Options, String> {
 /// Runs it with the words after `ctl`.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let options = match parse(words) {
-        Ok(options) if options.help => return crate::print(USAGE),
+        Ok(options) if options.help => return crate::print(TOOL.usage),
         Ok(options) => options,
-        Err(why) => return trouble(&format!("{why}\n\n{USAGE}")),
+        Err(why) => return TOOL.misread(&why),
     };
     let from_input = options.commands.iter().all(|command| command == "-");
     let commands = if from_input && options.commands.is_empty() && std::io::stdin().is_terminal() {
-        return trouble(&format!("no command\n\n{USAGE}"));
+        return TOOL.misread("no command");
     } else if from_input {
         let mut text = Vec::new();
         if let Err(error) = std::io::stdin().read_to_end(&mut text) {
-            return trouble(&format!("standard input: {error}"));
+            return TOOL.trouble(&format!("standard input: {error}"));
         }
         requests(&String::from_utf8_lossy(&text))
     } else {
@@ -89,24 +90,13 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     };
     let address = match options.whom.address() {
         Ok(address) => address,
-        Err(why) => return trouble(&why),
+        Err(why) => return TOOL.trouble(&why),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let asked = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(ask(&address, &options, &commands)));
-    match asked {
+    match block_on(ask(&address, &options, &commands)) {
         Ok(false) => ExitCode::SUCCESS,
         Ok(true) => ExitCode::from(1),
-        Err(why) => trouble(&format!("{why:#}")),
+        Err(why) => TOOL.trouble(&format!("{why:#}")),
     }
-}
-
-fn trouble(why: &str) -> ExitCode {
-    eprintln!("posthouse ctl: {}", why.trim_end());
-    ExitCode::from(2)
 }
 
 /// The commands of standard input: a line each; one that ends with `<<` or `<<pattern` has a payload after it, up to

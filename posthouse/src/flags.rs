@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Ctl(Vec<String>),
     /// `posthouse top`, with the words after it.
     Top(Vec<String>),
+    /// `posthouse probe`, with the words after it.
+    Probe(Vec<String>),
     /// `posthouse --help`.
     Help,
 }
@@ -175,6 +177,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
     match words.peek().map(String::as_str) {
         Some("demo") => return Ok(Command::Demo(words.skip(1).collect())),
         Some("top") => return Ok(Command::Top(words.skip(1).collect())),
+        Some("probe") => return Ok(Command::Probe(words.skip(1).collect())),
         Some("ctl") => return Ok(Command::Ctl(words.skip(1).collect())),
         Some("--help") => return Ok(Command::Help),
         Some("--version") => return Ok(Command::Version(Version::Lines)),
@@ -220,7 +223,7 @@ fn missing(row: &Row) -> Mistake {
 /// The whole usage text, ending in a newline.
 pub(crate) fn usage(program: &str) -> String {
     let mut text = format!(
-        "Usage: {program} -f <file|dir> [-f ...] [flags] [-- <file>...]\n       {program} ctl [-s <socket>] [--json] '<command>'...\n       {program} top [-s <socket>]\n       {program} demo [--seconds <n>]\n\n"
+        "Usage: {program} -f <file|dir> [-f ...] [flags] [-- <file>...]\n       {program} ctl [-s <socket>] [--json] '<command>'...\n       {program} top [-s <socket>]\n       {program} probe -f <file> [<backend>[/<server>]...]\n       {program} demo [--seconds <n>]\n\n"
     );
     for row in ROWS.iter().filter(|row| !row.help.is_empty()) {
         let spelling = match row.argument {

@@ -14,10 +14,12 @@ mod load;
 mod notify;
 mod pidfile;
 mod privileges;
+mod probe;
 mod report;
 mod run;
 mod signals;
 mod socket;
+mod tool;
 #[cfg(feature = "top")]
 mod top;
 mod version;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
             Report::stderr(false).alert("this build is without `top` (cargo's feature `top`)");
             ExitCode::FAILURE
         }
+        Ok(Command::Probe(words)) => probe::run(&words),
         Ok(Command::Demo(words)) => demo::run(&words),
         Ok(Command::Version(detail)) => print(&version::text(detail)),
         Ok(Command::Help) => print(&flags::usage(&program)),

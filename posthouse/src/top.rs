@@ -23,11 +23,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::signals;
 use crate::socket::{Address, Where};
+use crate::tool::{Tool, Words, block_on};
 use board::Board;
 use terminal::Terminal;
 use view::{Act, View};
 
-const USAGE: &str = "\
+const TOOL: Tool = Tool {
+    name: "top",
+    usage: "\
 Usage: posthouse top [-s <socket> | -f <file>] [-d <seconds>] [--sort <column>] [--filter <text>] [--once]
 
 Shows the servers of a running Posthouse or HAProxy, live. Keys are told by '?'.
@@ -38,7 +41,8 @@ Shows the servers of a running Posthouse or HAProxy, live. Keys are told by '?'.
   --sort <column>    by a column's name: server, status, sessions, rate ...
   --filter <text>    only rows whose proxy, server or status has it
   --once             print it once and end, for scripts and mail
-";
+",
+};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,7 +67,7 @@ fn parse(words: &[String]) -> Result<Options, String> {
         once: false,
         help: false,
     };
-    let mut words = words.iter().cloned();
+    let mut words = Words::new(words);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--once" => options.once = true,
@@ -81,10 +85,10 @@ fn parse(words: &[String]) -> Result<Options, String> {
                 })?;
             }
             "--filter" => {
-                options.filter = words.next().ok_or("--filter needs an argument: a text")?;
+                options.filter = words.value("--filter", "a text")?;
             }
             flag if options.whom.take(flag, &mut words)? => {}
-            other => return Err(format!("'{other}' is no flag of top")),
+            other => return Err(TOOL.no_flag(other)),
         }
     }
     Ok(options)
@@ -93,34 +97,23 @@ fn parse(words: &[String]) -> Result<Options, String> {
 /// Runs it with the words after `top`.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let options = match parse(words) {
-        Ok(options) if options.help => return crate::print(USAGE),
+        Ok(options) if options.help => return crate::print(TOOL.usage),
         Ok(options) => options,
-        Err(why) => return trouble(&format!("{why}\n\n{USAGE}")),
+        Err(why) => return TOOL.misread(&why),
     };
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     if !options.once && !terminal {
-        return trouble("this is no terminal; --once prints the table and ends");
+        return TOOL.trouble("this is no terminal; --once prints the table and ends");
     }
     let address = match options.whom.address() {
         Ok(address) => address,
-        Err(why) => return trouble(&why),
+        Err(why) => return TOOL.trouble(&why),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let shown = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(show(&address, options)));
-    match shown {
+    match block_on(show(&address, options)) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(signal)) => signals::die_of(signal),
-        Err(why) => trouble(&format!("{why:#}")),
+        Err(why) => TOOL.trouble(&format!("{why:#}")),
     }
-}
-
-fn trouble(why: &str) -> ExitCode {
-    eprintln!("posthouse top: {}", why.trim_end());
-    ExitCode::from(2)
 }
 
 /// A snapshot of the proxy.

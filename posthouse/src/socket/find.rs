@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use config::model::{BindAddress, Level, Model};
 
 use super::Address;
+use crate::tool::Words;
 
 /// Where sockets are looked for when nobody says: the first that is there.
 const USUAL: [&str; 4] = [
@@ -23,15 +24,8 @@ pub(crate) struct Where {
 
 impl Where {
     /// Takes `-s <socket>` and `-f <file>`; `false`: the word is neither.
-    pub(crate) fn take(
-        &mut self,
-        word: &str,
-        rest: &mut impl Iterator<Item = String>,
-    ) -> Result<bool, String> {
-        let mut value = |what: &str| {
-            rest.next()
-                .ok_or_else(|| format!("{word} needs an argument: {what}"))
-        };
+    pub(crate) fn take(&mut self, word: &str, rest: &mut Words<'_>) -> Result<bool, String> {
+        let mut value = |what: &str| rest.value(word, what);
         match word {
             "-s" => self.socket = Some(value("the stats socket, as a path or <host>:<port>")?),
             "-f" => self.files.push(value("the configuration")?.into()),
@@ -111,7 +105,8 @@ mod tests {
     use super::*;
 
     fn found(words: &str) -> Result<Address, String> {
-        let mut words = words.split(' ').map(str::to_owned);
+        let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+        let mut words = Words::new(&words);
         let mut meant = Where::default();
         while let Some(word) = words.next() {
             assert!(meant.take(&word, &mut words)?, "{word}");
