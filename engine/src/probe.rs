@@ -110,14 +110,15 @@ impl Way {
         let ends = call.ends();
         from.set(ends.map(|(here, _)| here));
         if let Some(Header { version, client }) = header {
-            let addresses = ends.map(|(_, destination)| Addresses {
+            let addresses = Some(&Addresses {
                 source: client,
-                destination,
+                // A unix socket has none, and the client's is one.
+                destination: ends.map_or(client, |(_, there)| there),
             });
             let mut bytes = Vec::new();
             match version {
-                ProxyVersion::V1 => proxy::encode_v1(addresses.as_ref(), &mut bytes),
-                ProxyVersion::V2 => proxy::encode_v2(addresses.as_ref(), &mut bytes),
+                ProxyVersion::V1 => proxy::encode_v1(addresses, &mut bytes),
+                ProxyVersion::V2 => proxy::encode_v2(addresses, &mut bytes),
             }
             call.write_all(&bytes).await?;
         }

@@ -159,3 +159,47 @@ async fn probe(model: &Model, subjects: &[Subject<'_>], options: &Options) -> bo
     }
     show.end()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(text: &str) -> Model {
+        let directory = tempfile::TempDir::new().unwrap();
+        let file = directory.path().join("x.cfg");
+        std::fs::write(&file, text).unwrap();
+        let loaded = config::load(&[file]);
+        loaded.model.unwrap()
+    }
+
+    #[test]
+    fn servers_are_meant_by_name() {
+        let model = model(
+            "backend a\n server s1 h:1\n server s2 h:2\nlisten b\n bind :9\n server s1 h:3\n"
+                .replace("h:", "10.0.0.1:")
+                .as_str(),
+        );
+        let names = |only: &[&str]| -> Result<Vec<String>, String> {
+            let only: Vec<_> = only.iter().map(|&name| name.to_owned()).collect();
+            let found = subjects(&model, &only)?;
+            let name = |it: &Subject<'_>| format!("{}/{}", it.proxy.name, it.server.name);
+            Ok(found.iter().map(name).collect())
+        };
+        assert_eq!(names(&[]).unwrap(), ["a/s1", "a/s2", "b/s1"]);
+        assert_eq!(names(&["b", "a/s2"]).unwrap(), ["a/s2", "b/s1"]);
+        assert!(names(&["a/s3"]).unwrap_err().contains("'a/s3'"));
+    }
+
+    #[test]
+    fn a_relative_port_is_that_of_who_leads_there() {
+        let model = model(
+            "frontend f\n bind :587\n default_backend a\nbackend a\n server s1 10.0.0.1:+1000\nbackend lost\n server s1 10.0.0.1:+1\nlisten l\n bind :25\n server s1 10.0.0.1:+2000\n server s2 10.0.0.1:7\n",
+        );
+        let found = subjects(&model, &[]).unwrap();
+        let place = |it: &Subject<'_>| it.address(&model).map(|it| show::shown(&it));
+        let places: Vec<_> = found.iter().map(place).collect();
+        let expected = ["10.0.0.1:1587", "", "10.0.0.1:2025", "10.0.0.1:7"];
+        let expected = expected.map(|it| Some(it.to_owned()).filter(|it| !it.is_empty()));
+        assert_eq!(places, expected);
+    }
+}

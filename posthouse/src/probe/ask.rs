@@ -120,8 +120,10 @@ impl Asked {
             return None;
         }
         if visit.offer().is_some() {
-            let last = visit.marks().last().map(|mark| mark.step);
-            let at_tls = matches!(last, Some(Step::StartTls | Step::Handshake));
+            // What is said in clear after an injection is nobody's word.
+            let at_tls = visit.marks().last().is_some_and(|mark| {
+                matches!(mark.step, Step::StartTls | Step::Handshake) && mark.end != End::Injected
+            });
             return (at_tls && !tls_required).then_some(Question::InClear);
         }
         // Who has spoken waits for no header; but Postfix says 421 when it has waited in vain.

@@ -131,9 +131,11 @@ fn connect(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
     })
 }
 
+/// How servers are told to wait for a PROXY header.
+pub(super) const TAKE_HEADER: &str = "'smtpd_upstream_proxy_protocol = haproxy' in Postfix, \
+                                      'postscreen_upstream_proxy_protocol = haproxy' for postscreen, 'hosts_proxy' in Exim";
+
 fn proxy_header(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
-    const WAYS: &str = "'smtpd_upstream_proxy_protocol = haproxy' in Postfix, \
-                        'postscreen_upstream_proxy_protocol = haproxy' for postscreen, 'hosts_proxy' in Exim";
     let greets = asked.first.visit.offer().is_some();
     let Some(header) = asked.header else {
         if asked.is_answered(Question::WithHeader) {
@@ -151,7 +153,7 @@ fn proxy_header(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
         let text = format!(
             "{version} is sent, and the server does not take it; the rest was asked without"
         );
-        let help = format!("set {WAYS}; or drop 'send-proxy' from the server's line");
+        let help = format!("set {TAKE_HEADER}; or drop 'send-proxy' from the server's line");
         return Some(Found::new(Level::Error, text).help(help));
     }
     let client = header.client.ip();

@@ -4,7 +4,7 @@
 use wire::visit::{End, Envelope, Mark, Said, Step};
 
 use super::ask::{Asked, Facts};
-use super::findings::{Found, Level, answer};
+use super::findings::{Found, Level, TAKE_HEADER, answer};
 
 /// What the answers to MAIL and RCPT mean.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,8 +116,8 @@ fn open(facts: &Facts<'_>, asked: &Asked, envelope: &Envelope, said: &Said) -> F
                     "because it takes the proxy ({proxy}) for the client, and trusts it: so may everybody who reaches the proxy"
                 ),
                 format!(
-                    "tell it the client: 'send-proxy-v2' on the server's line with 'smtpd_upstream_proxy_protocol = haproxy' in Postfix \
-                     ('postscreen_upstream_proxy_protocol = haproxy' for postscreen); or take {proxy} out of its 'mynetworks'"
+                    "tell it the client: 'send-proxy-v2' on the server's line, and {TAKE_HEADER}; or take {proxy} out of what it trusts, \
+                     in Postfix 'mynetworks'"
                 ),
             )
         }

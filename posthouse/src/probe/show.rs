@@ -92,7 +92,7 @@ impl Level {
 }
 
 /// `10.0.0.1:25`, a path.
-fn shown(address: &ServerAddress) -> String {
+pub(super) fn shown(address: &ServerAddress) -> String {
     match address {
         ServerAddress::Ip(address) => address.to_string(),
         ServerAddress::IpRelative(ip, offset) => format!("{ip}:{offset:+}"),
@@ -109,6 +109,8 @@ pub(super) struct Show {
     /// The section at work: its heading, until it is said.
     heading: Option<String>,
     backend: String,
+    /// What is said where its servers differ.
+    differ: &'static str,
     servers: Vec<Value>,
     differences: Vec<Value>,
     asked: usize,
@@ -123,6 +125,7 @@ impl Show {
             json: options.json,
             heading: None,
             backend: String::new(),
+            differ: "",
             servers: Vec::new(),
             differences: Vec::new(),
             asked: 0,
@@ -138,6 +141,10 @@ impl Show {
             None => "backend",
         };
         self.backend = proxy.name.to_string();
+        self.differ = match proxy.back.as_ref().is_some_and(|back| back.smtp.is_some()) {
+            true => "its servers differ, and clients are offered what all have",
+            false => "its servers differ",
+        };
         self.heading = Some(format!("{kind} {} ({})\n", proxy.name, proxy.at));
     }
 
@@ -184,7 +191,7 @@ impl Show {
         } else if !self.quiet {
             let lines = lines.iter().map(|line| format!("    {line}\n"));
             let lines: String = lines.collect();
-            self.say(&format!("  its servers differ\n{lines}"));
+            self.say(&format!("  {}\n{lines}", self.differ));
         }
     }
 
