@@ -350,6 +350,7 @@ fn odd_servers() -> Result<()> {
         "<end>",
     ];
     ensure!(said == promised, "{said:?}");
+    ensure!(open.connections() == 1, "it stands in two sections");
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use crate::flags::Flags;
 use crate::load;
 use crate::report::Report;
 use crate::tool::block_on;
-use ask::Facts;
+use ask::Asker;
 use options::{Options, TOOL};
 use show::{Block, Show};
 
@@ -132,7 +132,7 @@ fn subjects<'m>(model: &'m Model, only: &[String]) -> Result<Vec<Subject<'m>>, S
 
 /// Asks them one after the other; whether nothing is wrong.
 async fn probe(model: &Model, subjects: &[Subject<'_>], options: &Options) -> bool {
-    let mut show = Show::new(options);
+    let (mut asker, mut show) = (Asker::new(options), Show::new(options));
     for of_backend in subjects.chunk_by(|one, other| std::ptr::eq(one.proxy, other.proxy)) {
         show.backend(of_backend[0].proxy);
         let mut offers = Vec::new();
@@ -147,7 +147,7 @@ async fn probe(model: &Model, subjects: &[Subject<'_>], options: &Options) -> bo
                 show.block(Block::skipped(subject, why));
                 continue;
             };
-            let facts = Facts::gather(*subject, address, options).await;
+            let facts = asker.ask(*subject, address).await;
             let findings = findings::all(&facts);
             let offer = facts.offer().map(wire::visit::Offer::words);
             if let Some(offer) = &offer {

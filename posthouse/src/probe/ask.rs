@@ -1,6 +1,10 @@
-//! What is asked of a server: one visit, as sessions come to it, and another for what that has left open.
+//! What is asked of a server: one visit, as sessions come to it, and another for what that has left open. A server that
+//! stands in several sections is asked once.
 
-use config::model::{ProxyVersion, ServerAddress};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use config::model::{ProxyVersion, ServerAddress, ServerTls, Sni};
 use engine::probe::{Header, Visited, Way};
 use engine::tls::Seen;
 use wire::visit::{End, Offer, Plan, StartTls, Step};
@@ -25,7 +29,7 @@ pub(super) struct Facts<'m> {
     pub(super) subject: Subject<'m>,
     pub(super) address: ServerAddress,
     /// What was asked; or what makes it impossible to ask.
-    pub(super) asked: Result<Asked, String>,
+    pub(super) asked: Rc<Result<Asked, String>>,
     /// How long it had for each step.
     pub(super) patience: std::time::Duration,
 }
@@ -33,80 +37,123 @@ pub(super) struct Facts<'m> {
 /// The answers.
 #[derive(Debug)]
 pub(super) struct Asked {
-    /// What was to be said.
-    pub(super) plan: Plan,
-    /// The PROXY header that sessions begin with.
-    pub(super) header: Option<Header>,
+    /// How sessions come.
+    pub(super) approach: Approach,
     /// As sessions come.
     pub(super) first: Visited,
     pub(super) second: Option<(Question, Visited)>,
     /// The certificate it has shown, and what is wrong with it.
     pub(super) certificate: Option<(Seen, Option<&'static str>)>,
-    /// The name that the certificate was to have.
-    pub(super) name: Option<String>,
 }
 
-impl<'m> Facts<'m> {
-    /// Asks.
-    pub(super) async fn gather(
-        subject: Subject<'m>,
-        address: ServerAddress,
-        options: &Options,
-    ) -> Self {
-        let asked = Asked::gather(&subject, &address, options).await;
+/// How sessions come to a server, and what is said there. Where nothing of it differs, the answers do not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Approach {
+    address: ServerAddress,
+    source: Option<std::net::SocketAddr>,
+    tls: Option<Arc<ServerTls>>,
+    /// The host's name, where it was written with one.
+    host: Option<String>,
+    /// The PROXY header that sessions begin with.
+    pub(super) header: Option<Header>,
+    pub(super) plan: Plan,
+}
+
+/// Asks servers.
+#[derive(Debug)]
+pub(super) struct Asker<'o> {
+    options: &'o Options,
+    /// Answers there are already.
+    known: Vec<(Approach, Rc<Result<Asked, String>>)>,
+}
+
+impl Facts<'_> {
+    /// What it has offered last.
+    pub(super) fn offer(&self) -> Option<&Offer> {
+        let asked = (*self.asked).as_ref().ok()?;
+        asked.best().visit.offer()
+    }
+}
+
+impl<'o> Asker<'o> {
+    pub(super) fn new(options: &'o Options) -> Self {
         Self {
-            subject,
-            address,
-            asked,
-            patience: options.timeout,
+            options,
+            known: Vec::new(),
         }
     }
 
-    /// What it has offered last.
-    pub(super) fn offer(&self) -> Option<&Offer> {
-        self.asked.as_ref().ok()?.best().visit.offer()
+    /// Asks a server that is at `address`, unless it was asked that before.
+    pub(super) async fn ask<'m>(
+        &mut self,
+        subject: Subject<'m>,
+        address: ServerAddress,
+    ) -> Facts<'m> {
+        let approach = Approach::new(&subject, &address, self.options);
+        let known = self.known.iter().find(|(own, _)| *own == approach);
+        let asked = match known {
+            Some((_, asked)) => Rc::clone(asked),
+            None => {
+                let asked = Rc::new(Asked::gather(approach.clone(), self.options).await);
+                self.known.push((approach, Rc::clone(&asked)));
+                asked
+            }
+        };
+        Facts {
+            subject,
+            address,
+            asked,
+            patience: self.options.timeout,
+        }
+    }
+}
+
+impl Approach {
+    fn new(subject: &Subject<'_>, address: &ServerAddress, options: &Options) -> Self {
+        let Subject { server, back, .. } = subject;
+        Self {
+            address: address.clone(),
+            source: server.source.or(back.source),
+            tls: server.tls.clone(),
+            host: server.fqdn.clone(),
+            header: server.send_proxy.map(|version| Header {
+                version,
+                client: options.client(address),
+            }),
+            plan: plan(subject, options),
+        }
     }
 }
 
 impl Asked {
-    async fn gather(
-        subject: &Subject<'_>,
-        address: &ServerAddress,
-        options: &Options,
-    ) -> Result<Self, String> {
-        let server = subject.server;
-        let source = server.source.or(subject.back.source);
-        let way = Way::new(
-            address.clone(),
+    async fn gather(approach: Approach, options: &Options) -> Result<Self, String> {
+        let Approach {
+            address,
             source,
-            server.tls.as_deref(),
-            server.fqdn.clone(),
-        )?;
-        let plan = plan(subject, options);
-        let header = |version| Header {
-            version,
-            client: options.client(address),
-        };
-        let own = server.send_proxy.map(header);
-        let first = way.visit(plan.clone(), own, options.timeout).await;
-        let mut asked = Self {
+            tls,
+            host,
+            header,
             plan,
-            header: own,
+        } = approach.clone();
+        let client = options.client(&address);
+        let way = Way::new(address, source, tls.as_deref(), host)?;
+        let first = way.visit(plan.clone(), header, options.timeout).await;
+        let mut asked = Self {
+            approach,
             first,
             second: None,
             certificate: None,
-            name: name(subject),
         };
-        if let Some(question) = asked.open_question(server.tls.is_some()) {
-            let mut plan = asked.plan.clone();
-            let header = match question {
-                Question::WithHeader => Some(header(ProxyVersion::V2)),
-                Question::WithoutHeader => None,
-                Question::InClear => {
-                    plan.starttls = StartTls::No;
-                    own
+        if let Some(question) = asked.open_question() {
+            let (header, starttls) = match question {
+                Question::WithHeader => {
+                    let version = ProxyVersion::V2;
+                    (Some(Header { version, client }), plan.starttls)
                 }
+                Question::WithoutHeader => (None, plan.starttls),
+                Question::InClear => (header, StartTls::No),
             };
+            let plan = Plan { starttls, ..plan };
             let visited = way.visit(plan, header, options.timeout).await;
             asked.second = Some((question, visited));
         }
@@ -114,7 +161,7 @@ impl Asked {
         Ok(asked)
     }
 
-    fn open_question(&self, tls_required: bool) -> Option<Question> {
+    fn open_question(&self) -> Option<Question> {
         let visit = &self.first.visit;
         if visit.mark(Step::Connect)?.end != End::Done {
             return None;
@@ -124,7 +171,7 @@ impl Asked {
             let at_tls = visit.marks().last().is_some_and(|mark| {
                 matches!(mark.step, Step::StartTls | Step::Handshake) && mark.end != End::Injected
             });
-            return (at_tls && !tls_required).then_some(Question::InClear);
+            return (at_tls && self.approach.tls.is_none()).then_some(Question::InClear);
         }
         // Who has spoken waits for no header; but Postfix says 421 when it has waited in vain.
         let speaks = visit
@@ -133,10 +180,21 @@ impl Asked {
                 End::Said(said) => said.code != 421,
                 end => matches!(end, End::Garbage(_)),
             });
-        match self.header {
+        match self.approach.header {
             Some(_) => Some(Question::WithoutHeader),
             None => (!speaks).then_some(Question::WithHeader),
         }
+    }
+
+    /// The name that the certificate has to have (CFG 5.2); where TLS is not the proxy's affair, that of the host.
+    pub(super) fn name(&self) -> Option<&str> {
+        let Some(tls) = &self.approach.tls else {
+            return self.approach.host.as_deref();
+        };
+        tls.verifyhost.as_deref().or(match &tls.sni {
+            Some(Sni::Name(name)) => Some(name),
+            Some(Sni::Client) | None => None,
+        })
     }
 
     /// The visit that says most.
@@ -183,17 +241,5 @@ fn plan(subject: &Subject<'_>, options: &Options) -> Plan {
         },
         login: None,
         envelopes: options.envelopes(),
-    }
-}
-
-/// The name that the certificate has to have (CFG 5.2); where TLS is not the proxy's affair, that of the host.
-fn name(subject: &Subject<'_>) -> Option<String> {
-    use config::model::Sni;
-    match &subject.server.tls {
-        Some(tls) => tls.verifyhost.clone().or_else(|| match &tls.sni {
-            Some(Sni::Name(name)) => Some(name.clone()),
-            Some(Sni::Client) | None => None,
-        }),
-        None => subject.server.fqdn.clone(),
     }
 }

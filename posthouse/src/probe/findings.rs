@@ -92,7 +92,7 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<Finding> {
         help: found.help,
         ms: found.ms,
     };
-    let asked = match &facts.asked {
+    let asked = match &*facts.asked {
         Ok(asked) => asked,
         Err(why) => return vec![finding("TLS", Found::new(Level::Error, why.clone()))],
     };
@@ -137,7 +137,7 @@ pub(super) const TAKE_HEADER: &str = "'smtpd_upstream_proxy_protocol = haproxy' 
 
 fn proxy_header(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
     let greets = asked.first.visit.offer().is_some();
-    let Some(header) = asked.header else {
+    let Some(header) = asked.approach.header else {
         if asked.is_answered(Question::WithHeader) {
             let text = "the server waits for a PROXY header, and none is configured; the rest was asked with one";
             let help = "add 'send-proxy-v2' to the server's line";
@@ -211,7 +211,7 @@ fn hello(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
     let mark = visit.mark(Step::Hello)?;
     let last = visit.mark(Step::HelloAgain).unwrap_or(mark);
     let end = answer(&last.end, facts.patience);
-    let name = &asked.plan.hello;
+    let name = &asked.approach.plan.hello;
     Some(match (&last.end, visit.offer()) {
         (End::Said(said), Some(offer)) if said.is_yes() => {
             Found::new(Level::Ok, capabilities(offer)).after(mark.ms)
@@ -267,7 +267,7 @@ fn auth(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
         (first, secret) if first.is_empty() && secret.is_empty() => {
             Found::new(Level::Note, "not offered")
         }
-        (all, _) if asked.plan.tls => Found::new(Level::Ok, format!("{all}, within TLS")),
+        (all, _) if asked.approach.plan.tls => Found::new(Level::Ok, format!("{all}, within TLS")),
         (none, secret) if none.is_empty() => {
             Found::new(Level::Ok, format!("{secret}, only within TLS"))
         }

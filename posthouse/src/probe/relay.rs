@@ -77,9 +77,12 @@ pub(super) fn relay(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
                 "ask with --from and --to: addresses whose domains exist, and are not the server's",
             )
         }
-        Verdict::Open(envelope, said) => {
-            open(facts, asked, asked.plan.envelopes.get(envelope)?, said)
-        }
+        Verdict::Open(envelope, said) => open(
+            facts,
+            asked,
+            asked.approach.plan.envelopes.get(envelope)?,
+            said,
+        ),
     })
 }
 
@@ -97,7 +100,7 @@ fn open(facts: &Facts<'_>, asked: &Asked, envelope: &Envelope, said: &Said) -> F
     let from_proxy = asked.best().from.map(|from| from.ip());
     let header = match asked.is_answered(super::ask::Question::WithoutHeader) {
         true => None,
-        false => asked.header,
+        false => asked.approach.header,
     };
     let (because, help) = match (header, from_proxy) {
         (Some(header), _) => (

@@ -27,7 +27,7 @@ pub(super) fn starttls(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
     let visit = &visited.visit;
     let (outside, _) = visit.offers();
     let offered = outside?.has("STARTTLS");
-    if asked.plan.tls {
+    if asked.approach.plan.tls {
         return None;
     }
     let required = facts.subject.server.tls.is_some();
@@ -61,7 +61,7 @@ fn certificate(facts: &Facts<'_>, asked: &Asked, version: Option<&str>) -> Found
     let days = days_left(leaf.not_after);
     let whose = names.first().map_or("nobody", String::as_str);
     let mut text = format!("{version}, certificate of {whose}, {}", left(days));
-    let verdict = match (fault, &asked.name) {
+    let verdict = match (fault, asked.name()) {
         (Some(fault), _) => format!("not verified ({fault})"),
         (None, Some(name)) => format!("verified for {name}"),
         (None, None) => "verified, for whatever name".into(),
@@ -75,7 +75,7 @@ fn certificate(facts: &Facts<'_>, asked: &Asked, version: Option<&str>) -> Found
             if days < 0 {
                 return found.help(RENEW);
             }
-            let expected = asked.name.as_deref().unwrap_or("any");
+            let expected = asked.name().unwrap_or("any");
             let names = names.join(", ");
             found.help(format!(
                 "it must be of an authority in 'ca-file', and have the name that 'verifyhost' or 'sni' says ({expected}); it has {names}"
