@@ -28,6 +28,7 @@ mod page;
 mod passthrough;
 mod probe;
 mod proxy_protocol;
+mod proxy_tlv;
 mod relay;
 mod rules;
 mod runtime;

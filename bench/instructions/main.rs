@@ -90,7 +90,7 @@ fn proxy_v2() -> Box<dyn FnMut(u32)> {
         destination: ([203, 0, 113, 9], 25).into(),
     };
     let mut header = Vec::new();
-    wire::proxy::encode_v2(Some(&addresses), &mut header);
+    wire::proxy::encode_v2(Some(&addresses), &Default::default(), &mut header);
     Box::new(move |_| {
         let _ = black_box(wire::proxy::parse(black_box(&header)));
     })

@@ -10,13 +10,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{self, Back, ProxyVersion, ServerAddress};
+use config::model::{self, Back, ProxyHeader, ServerAddress};
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::check::{Action, Connect, Event, Outcome, Run, Script, Verdict};
-use wire::proxy::{self, Addresses};
+use wire::proxy::Addresses;
 use wire::smtp::{Capabilities, Reply};
 
 use crate::call::Call;
+use crate::connect::header;
 use crate::controller::Controller;
 use crate::server::{Place, Server};
 use crate::tls::Asked;
@@ -271,12 +272,8 @@ async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Call> 
     let server = &subject.server.conf;
     let place = subject.server.place();
     let mut stream = Call::server(&target(&place, rule), server.source).await?;
-    if let Some(version) = header_version(server, &place, rule) {
-        let mut header = Vec::new();
-        match version {
-            ProxyVersion::V1 => proxy::encode_v1(stream.addresses().as_ref(), &mut header),
-            ProxyVersion::V2 => proxy::encode_v2(None, &mut header),
-        }
+    if let Some(kind) = header_kind(server, &place, rule) {
+        let header = header::of_check(kind, stream.addresses().as_ref());
         stream.write_all(&header).await?;
     }
     Ok(stream)
@@ -285,13 +282,15 @@ async fn connect(subject: &Subject, rule: Option<&Connect>) -> io::Result<Call> 
 /// The PROXY header a check's connection begins with. An explicit connect without `default` asks for one itself,
 /// as in HAProxy; and where it goes to the server's own port, it gets what sessions send there, or the server would
 /// take the check for garbage.
-fn header_version(
+fn header_kind(
     server: &model::Server,
     place: &Place,
     rule: Option<&Connect>,
-) -> Option<ProxyVersion> {
+) -> Option<ProxyHeader> {
     match rule {
-        Some(rule) if !rule.default && rule.send_proxy => Some(ProxyVersion::V1),
+        Some(rule) if !rule.default && rule.send_proxy => {
+            server.send_proxy.or(Some(ProxyHeader::V1))
+        }
         Some(rule) if !rule.default => server
             .check_send_proxy
             .filter(|_| !goes_elsewhere(rule, place)),

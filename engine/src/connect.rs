@@ -6,19 +6,19 @@
 //! beside it.
 
 mod greeting;
+pub(crate) mod header;
 mod upgrade;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
-use config::model::{Back, ProxyVersion, ServerAddress};
+use config::model::{Back, ServerAddress};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, getpeername,
     socket_with, sockopt,
 };
-use wire::proxy::{self, Addresses};
 use wire::smtp::{Refusal, Upgrade};
 
 use self::greeting::Voice;
@@ -27,7 +27,7 @@ use crate::end::{Cause, Ending, Phase};
 use crate::leg::Leg;
 use crate::prelude::Client;
 use crate::server::Server;
-use crate::session::{Peer, Session};
+use crate::session::Session;
 use crate::sock;
 use crate::socket::Socket;
 use crate::tls::{Asked, Failure, Stream};
@@ -165,7 +165,7 @@ impl Attempt {
             .into();
         let tls = handshake(server, scene.client)?;
         let upgrade = upgrade::of(session, server);
-        let header = proxy_header(session, server, scene.client);
+        let header = header::of_session(session, server, scene.client);
         // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
         // connection stands: one wait serves both.
         let says_nothing =
@@ -405,26 +405,6 @@ fn established(socket: &Socket, mut header: Vec<u8>) -> Result<Vec<u8>, Fault> {
         }
     }
     Ok(header)
-}
-
-/// The PROXY header for this server; empty where it takes none.
-fn proxy_header(session: &Session, server: &Server, client: &Client) -> Vec<u8> {
-    let mut header = Vec::new();
-    let Some(version) = server.conf.send_proxy else {
-        return header;
-    };
-    let addresses = match (session.client, destination(session, client)) {
-        (Peer::Ip(source), Some(destination)) => Some(Addresses {
-            source,
-            destination,
-        }),
-        _ => None,
-    };
-    match version {
-        ProxyVersion::V1 => proxy::encode_v1(addresses.as_ref(), &mut header),
-        ProxyVersion::V2 => proxy::encode_v2(addresses.as_ref(), &mut header),
-    }
-    header
 }
 
 /// The address the client connected to.

@@ -18,7 +18,7 @@ use crate::end::{Cause, Ending, Phase};
 use crate::inspect;
 use crate::leg::Leg;
 use crate::log::{Level, Line, Route, line};
-use crate::session::{Peer, Session};
+use crate::session::{Peer, Session, Told};
 use crate::socket::Socket;
 use crate::tls::{Acceptor, Failure, Stream};
 use crate::wait::{Stop, Ticket};
@@ -114,7 +114,7 @@ async fn accept_proxy(
     let front = session.ingress.front();
     let limit = front.timeout_client_hs.or(front.timeout_client);
     let read = ticket.wait(limit, read_header(worker, client.socket)).await;
-    let (socket, header, early) = match read {
+    let (socket, header, told, early) = match read {
         Ok(Ok(read)) => read,
         Ok(Err(refusal)) => return Err(refuse(worker, session, refusal)),
         Err(Stop::Late) => return Err(refuse(worker, session, Refusal::late())),
@@ -125,6 +125,7 @@ async fn accept_proxy(
         session.client = Peer::Ip(addresses.source);
         session.destination = Some(addresses.destination);
     }
+    session.told = told;
     client.early = early;
     Ok(client)
 }
@@ -203,7 +204,7 @@ impl Refusal {
 async fn read_header(
     worker: &Worker,
     socket: Socket,
-) -> Result<(Socket, Header, Vec<u8>), Refusal> {
+) -> Result<(Socket, Header, Option<Box<Told>>, Vec<u8>), Refusal> {
     let unwatchable = |error: std::io::Error| Refusal {
         text: error.to_string(),
         null: false,
@@ -225,7 +226,11 @@ async fn read_header(
             Ok(Parsed::Incomplete) => {}
             Ok(Parsed::Complete { header, length }) => {
                 let early = got.split_off(length);
-                return Ok((socket, header, early));
+                let told = proxy::authority(&got).map(|name| {
+                    let authority = name.to_owned();
+                    Box::new(Told { authority })
+                });
+                return Ok((socket, header, told, early));
             }
             Err(error) => {
                 return Err(Refusal {

@@ -8,13 +8,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use config::model::{ProxyVersion, ServerAddress, ServerTls};
+use config::model::{ProxyHeader, ServerAddress, ServerTls};
 use tokio::time::Instant;
-use wire::proxy::{self, Addresses};
+use wire::proxy::Addresses;
 use wire::visit::{Plan, Step, Visit};
 
 use crate::call::{Call, words};
 use crate::check::part;
+use crate::connect::header;
 use crate::tls::{Asked, Connector, Seen};
 use crate::visit::{Patience, pay};
 
@@ -30,8 +31,8 @@ pub struct Way {
 /// A PROXY header, and the client that it tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Its version.
-    pub version: ProxyVersion,
+    /// Its version, and what else it tells.
+    pub kind: ProxyHeader,
     /// The client.
     pub client: SocketAddr,
 }
@@ -43,7 +44,7 @@ pub struct Visited {
     pub visit: Visit,
     /// Our end of the connection, where it stood and has an address.
     pub from: Option<SocketAddr>,
-    /// `TLS 1.3`, where it ran.
+    /// `TLSv1.3`, where it ran.
     pub tls: Option<&'static str>,
 }
 
@@ -109,18 +110,13 @@ impl Way {
         let mut call = Call::server(&self.address, self.source).await?;
         let ends = call.ends();
         from.set(ends.map(|(here, _)| here));
-        if let Some(Header { version, client }) = header {
+        if let Some(Header { kind, client }) = header {
             let addresses = Some(&Addresses {
                 source: client,
                 // A unix socket has none, and the client's is one.
                 destination: ends.map_or(client, |(_, there)| there),
             });
-            let mut bytes = Vec::new();
-            match version {
-                ProxyVersion::V1 => proxy::encode_v1(addresses, &mut bytes),
-                ProxyVersion::V2 => proxy::encode_v2(addresses, &mut bytes),
-            }
-            call.write_all(&bytes).await?;
+            call.write_all(&header::in_clear(kind, addresses)).await?;
         }
         Ok(call)
     }

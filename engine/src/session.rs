@@ -83,6 +83,13 @@ pub(crate) enum Peer {
     Local,
 }
 
+/// What a PROXY header tells beside addresses.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The name the client asked for.
+    pub(crate) authority: Vec<u8>,
+}
+
 /// What is known of a session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -91,6 +98,8 @@ pub(crate) struct Session {
     pub(crate) client: Peer,
     /// The address the client connected to, where a PROXY header or a need for it has told.
     pub(crate) destination: Option<SocketAddr>,
+    /// What else such a header told; rare, and then in a box.
+    pub(crate) told: Option<Box<Told>>,
     pub(crate) backend: Option<Arc<Proxy>>,
     pub(crate) server: Option<Arc<Server>>,
     /// The worker's number for it, and when it began (milliseconds of the process).
@@ -153,6 +162,7 @@ impl Session {
             ingress,
             client,
             destination: None,
+            told: None,
             backend: None,
             server: None,
             id: worker.next_session_id(),

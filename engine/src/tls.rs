@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod connector;
+mod facts;
 mod pem;
 mod rules;
 mod store;

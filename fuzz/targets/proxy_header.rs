@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::proxy::{Header, Parsed, encode_v1, encode_v2, parse};
+use wire::proxy::{Extras, Header, Parsed, authority, encode_v1, encode_v2, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = parse(bytes);
@@ -19,12 +19,21 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     assert!(length <= bytes.len());
+    let told = authority(&bytes[..length]);
     if let Header::Proxied(addresses) = header {
-        for encode in [encode_v1, encode_v2] {
-            let mut again = Vec::new();
-            encode(Some(&addresses), &mut again);
+        let extras = Extras {
+            crc32c: true,
+            authority: told,
+            ..Extras::default()
+        };
+        let mut text = Vec::new();
+        encode_v1(Some(&addresses), &mut text);
+        let mut binary = Vec::new();
+        encode_v2(Some(&addresses), &extras, &mut binary);
+        assert_eq!(authority(&binary), told);
+        for again in [text, binary] {
             let length = again.len();
-            let header = Header::Proxied(addresses.clone());
+            let header = Header::Proxied(addresses);
             assert_eq!(parse(&again), Ok(Parsed::Complete { header, length }));
         }
     }

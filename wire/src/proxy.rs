@@ -2,8 +2,9 @@
 //!
 //! Sending: [`encode_v1`], [`encode_v2`]. Accepting: [`parse`], which takes what has arrived so far. It is
 //! tolerant where the specification is (an unknown family, `UNKNOWN` with a tail: the real addresses
-//! stay) and bounded everywhere.
+//! stay) and bounded everywhere. [`authority`] is what of a version 2 header's TLVs is passed on.
 
+mod tlv;
 mod v1;
 mod v2;
 
@@ -28,6 +29,47 @@ pub enum Header {
     Local,
     /// These addresses are meant.
     Proxied(Addresses),
+}
+
+/// What a version 2 header tells beside addresses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extras<'a> {
+    /// A checksum over all of it.
+    pub crc32c: bool,
+    /// The protocol that was agreed on within TLS.
+    pub alpn: Option<&'a [u8]>,
+    /// The name the client asked for; one of more than 255 bytes is not told.
+    pub authority: Option<&'a [u8]>,
+    /// A number for the session: an empty one, as there is no format for it.
+    pub unique_id: bool,
+    /// TLS with the client.
+    pub ssl: Option<Ssl<'a>>,
+}
+
+/// What is told of TLS with the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ssl<'a> {
+    /// `TLSv1.3`; `None`: it has no TLS.
+    pub version: Option<&'a str>,
+    /// The client's certificate was verified.
+    pub certificate: Option<Presented>,
+    /// That certificate's common name; one of more than 128 bytes is not told.
+    pub common_name: Option<&'a str>,
+    /// `EC256`: the key of the certificate that was shown to the client.
+    pub key: Option<&'a str>,
+    /// `RSA-SHA256`: how that certificate is signed.
+    pub signature: Option<&'a str>,
+    /// `TLS_AES_256_GCM_SHA384`.
+    pub cipher: Option<&'a str>,
+}
+
+/// When a client presented its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// When this connection began.
+    InConnection,
+    /// In the session that this connection resumes.
+    InSession,
 }
 
 /// How far [`parse`] got.
@@ -69,6 +111,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
         Some(b'\r') => v2::parse(bytes),
         Some(_) => Err(Error::NotAHeader),
     }
+}
+
+/// The authority that a whole header tells: the name its client asked for, or what the sender calls so.
+pub fn authority(header: &[u8]) -> Option<&[u8]> {
+    v2::authority(header)
 }
 
 /// Both ends in one family: as soon as one is IPv6, both are.

@@ -13,7 +13,7 @@ pub struct Certificate {
     pub subject: String,
     /// Who issued it.
     pub issuer: String,
-    /// Its common name.
+    /// Its common name; of more than one the first.
     pub common_name: Option<String>,
     /// DNS names it is for, as written.
     pub names: Vec<String>,
@@ -23,6 +23,8 @@ pub struct Certificate {
     pub not_after: i64,
     /// `RSA2048`, `EC256`: kind and size of its key.
     pub algorithm: String,
+    /// How it is signed, as OpenSSL calls it: `ecdsa-with-SHA256`. `None`: in a way that is not known here.
+    pub signature: Option<&'static str>,
 }
 
 /// One element: its tag, its content, and what follows it.
@@ -87,7 +89,7 @@ pub fn parse(der: &[u8]) -> Option<Certificate> {
     let mut tbs = Walk(Walk(Walk(der).expect(SEQUENCE)?).expect(SEQUENCE)?);
     tbs.take(0xa0);
     let serial = tbs.expect(INTEGER)?.to_vec();
-    tbs.expect(SEQUENCE)?;
+    let signature = signature(tbs.expect(SEQUENCE)?);
     let (issuer, _) = name(tbs.expect(SEQUENCE)?)?;
     let mut validity = Walk(tbs.expect(SEQUENCE)?);
     let (not_before, not_after) = (time(validity.any()?)?, time(validity.any()?)?);
@@ -110,6 +112,7 @@ pub fn parse(der: &[u8]) -> Option<Certificate> {
         not_before,
         not_after,
         algorithm,
+        signature,
     })
 }
 
@@ -127,7 +130,7 @@ const ATTRIBUTES: &[(&[u8], &str)] = &[
     ),
 ];
 
-/// `/C=DE/CN=mx.example.com`, and the last common name alone.
+/// `/C=DE/CN=mx.example.com`, and the first common name alone.
 fn name(content: &[u8]) -> Option<(String, Option<String>)> {
     let mut sets = Walk(content);
     let (mut text, mut common) = (String::new(), None);
@@ -139,7 +142,7 @@ fn name(content: &[u8]) -> Option<(String, Option<String>)> {
         let short = ATTRIBUTES.iter().find(|(oid, _)| *oid == kind);
         let _ = write!(text, "/{}={value}", short.map_or("?", |(_, short)| short));
         if short.is_some_and(|(_, short)| *short == "CN") {
-            common = Some(value);
+            common.get_or_insert(value);
         }
     }
     Some((text, common))
@@ -218,6 +221,46 @@ fn key(content: &[u8]) -> Option<String> {
     })
 }
 
+/// Ways to sign, by OpenSSL's short names.
+const SIGNATURES: &[(&[u8], &str)] = &[
+    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5], "RSA-SHA1"),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10],
+        "RSASSA-PSS",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11],
+        "RSA-SHA256",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 12],
+        "RSA-SHA384",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 13],
+        "RSA-SHA512",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
+        "ecdsa-with-SHA256",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3],
+        "ecdsa-with-SHA384",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4],
+        "ecdsa-with-SHA512",
+    ),
+    (ED25519, "ED25519"),
+];
+
+fn signature(content: &[u8]) -> Option<&'static str> {
+    let kind = Walk(content).expect(OID)?;
+    let known = SIGNATURES.iter().find(|(oid, _)| *oid == kind);
+    known.map(|(_, name)| *name)
+}
+
 /// DNS names of the extension for them.
 fn alternative_names(content: &[u8]) -> Option<Vec<String>> {
     let mut extensions = Walk(content);
@@ -264,6 +307,7 @@ mod tests {
         assert_eq!(facts.common_name.as_deref(), Some("mx.example.com"));
         assert_eq!(facts.names, ["mx.example.com", "*.example.org"]);
         assert_eq!(facts.algorithm, "EC256");
+        assert_eq!(facts.signature, Some("ecdsa-with-SHA256"));
         assert_eq!(
             (facts.not_before, facts.not_after),
             (1_767_225_600, 1_798_761_599)

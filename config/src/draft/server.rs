@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{At, Spot};
 use crate::keyword::address::ServerTarget;
-use crate::model::{OnError, ProxyVersion, Server, ServerAddress, ServerTls};
+use crate::model::{OnError, ProxyHeader, ProxyOptions, Server, ServerAddress, ServerTls};
 
 /// A `server` line, or what `default-server` says so far.
 #[derive(Debug, Clone)]
@@ -15,6 +15,7 @@ pub(crate) struct ServerDraft {
     pub(crate) id: Option<At<u32>>,
     /// Where it is; unset in `default-server`.
     pub(crate) target: Option<At<ServerTarget>>,
+    pub(crate) proxy: ProxyHeaderDraft,
     pub(crate) check_send_proxy: bool,
     pub(crate) agent: AgentDraft,
     /// `ssl`.
@@ -34,6 +35,29 @@ pub(crate) struct ServerDraft {
     /// What to do where a name is unknown at the start (`init-addr`).
     pub(crate) init_addr: InitAddr,
     pub(crate) cookie: Option<Spot>,
+}
+
+/// `send-proxy`, `send-proxy-v2` and `proxy-v2-options`, each of which may be taken back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ProxyHeaderDraft {
+    pub(crate) v1: bool,
+    pub(crate) v2: bool,
+    pub(crate) options: ProxyOptions,
+}
+
+impl ProxyHeaderDraft {
+    /// Options that no header has room for: they alone make one of version 1, as in HAProxy.
+    pub(crate) fn has_stray_options(&self) -> bool {
+        !self.v2 && self.options != ProxyOptions::default()
+    }
+
+    /// What comes of it.
+    pub(crate) fn header(&self) -> Option<ProxyHeader> {
+        if self.v2 {
+            return Some(ProxyHeader::V2(self.options));
+        }
+        (self.v1 || self.has_stray_options()).then_some(ProxyHeader::V1)
+    }
 }
 
 /// `agent-*` options, which may come in any order and from `default-server`.
@@ -104,6 +128,7 @@ impl Default for ServerDraft {
             name: None,
             id: None,
             target: None,
+            proxy: ProxyHeaderDraft::default(),
             check_send_proxy: false,
             agent: AgentDraft::default(),
             ssl: false,
@@ -121,11 +146,12 @@ impl Default for ServerDraft {
 
 impl ServerDraft {
     /// The PROXY header checks send: `send-proxy` counts unless checks go elsewhere.
-    pub(crate) fn proxy_of_checks(&self) -> Option<ProxyVersion> {
+    pub(crate) fn proxy_of_checks(&self) -> Option<ProxyHeader> {
         let elsewhere = self.server.check_port.is_some() || self.server.check_addr.is_some();
+        let header = self.proxy.header();
         if self.check_send_proxy {
-            return self.server.send_proxy.or(Some(ProxyVersion::V1));
+            return header.or(Some(ProxyHeader::V1));
         }
-        self.server.send_proxy.filter(|_| !elsewhere)
+        header.filter(|_| !elsewhere)
     }
 }

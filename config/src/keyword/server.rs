@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Args, DEFAULT_SERVER, Keyword, SERVER, SERVERS, address, follow_options, tls};
 use crate::diagnostic::{Fault, Shape};
 use crate::draft::{InitAddr, ServerDraft, Settings, check_name};
-use crate::model::{OnError, ProxyVersion, TlsRules, TlsVersion};
+use crate::model::{OnError, ProxyOptions, TlsRules, TlsVersion};
 
 type Row = Keyword<ServerDraft>;
 
@@ -36,10 +36,15 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("minconn", SERVERS, "<number>", (1, 1), |a, s| { s.server.minconn = a.count()?; Ok(()) }, "The same under little load."),
     Row::new("maxqueue", SERVERS, "<number>", (1, 1), |a, s| { s.server.maxqueue = a.count()?; Ok(()) }, "Sessions that may wait."),
     Row::new("id", SERVER, "<number>", (1, 1), id, "The server's number in statistics."),
-    Row::new("send-proxy", SERVERS, "", (0, 0), |_, s| { s.server.send_proxy = Some(ProxyVersion::V1); Ok(()) }, "Tell the client's address with a PROXY header."),
-    Row::new("send-proxy-v2", SERVERS, "", (0, 0), |_, s| { s.server.send_proxy = Some(ProxyVersion::V2); Ok(()) }, "The same in binary."),
-    Row::new("no-send-proxy", SERVERS, "", (0, 0), |_, s| { s.server.send_proxy = None; Ok(()) }, "No PROXY header."),
-    Row::new("no-send-proxy-v2", SERVERS, "", (0, 0), |_, s| { s.server.send_proxy = None; Ok(()) }, "No PROXY header."),
+    Row::new("send-proxy", SERVERS, "", (0, 0), |_, s| { s.proxy.v1 = true; Ok(()) }, "Tell the client's address with a PROXY header."),
+    Row::new("send-proxy-v2", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = true; Ok(()) }, "The same in binary; it has precedence."),
+    Row::new("send-proxy-v2-ssl", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = true; s.proxy.options.ssl = true; Ok(()) }, "The same, and whether the client has TLS, and which."),
+    Row::new("send-proxy-v2-ssl-cn", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = true; s.proxy.options.ssl = true; s.proxy.options.common_name = true; Ok(()) }, "The same, and the common name of its certificate."),
+    Row::new("proxy-v2-options", SERVERS, "{ssl|cert-cn|cert-key|cert-sig|ssl-cipher|authority|crc32c|unique-id},...", (1, 1), proxy_options, "More in a PROXY header of version 2; `unique-id` is empty, as there is no `unique-id-format`."),
+    Row::new("no-send-proxy", SERVERS, "", (0, 0), |_, s| { s.proxy.v1 = false; Ok(()) }, "No PROXY header in text."),
+    Row::new("no-send-proxy-v2", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = false; Ok(()) }, "None in binary."),
+    Row::new("no-send-proxy-v2-ssl", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = false; s.proxy.options.ssl = false; Ok(()) }, "None with TLS."),
+    Row::new("no-send-proxy-v2-ssl-cn", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = false; s.proxy.options.ssl = false; s.proxy.options.common_name = false; Ok(()) }, "None with TLS and a name."),
     Row::new("check-send-proxy", SERVERS, "", (0, 0), |_, s| { s.check_send_proxy = true; Ok(()) }, "Checks send a PROXY header too, wherever they go."),
     Row::new("no-check-send-proxy", SERVERS, "", (0, 0), |_, s| { s.check_send_proxy = false; Ok(()) }, "Not."),
     Row::new("on-marked-down", SERVERS, "shutdown-sessions", (1, 1), |a, s| { a.choice(&[("shutdown-sessions", ())])?; s.server.on_marked_down_shutdown = true; Ok(()) }, "End its sessions when it goes DOWN."),
@@ -64,9 +69,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row::refused("redir", SERVERS, "'redir' needs HTTP", "remove it"),
     Row::not_yet("init-state", SERVERS, "The state at the start."),
     Row::not_yet("track", SERVERS, "Follow another server's state."),
-    Row::not_yet("send-proxy-v2-ssl", SERVERS, "PROXY header with TLS facts."),
-    Row::not_yet("send-proxy-v2-ssl-cn", SERVERS, "The same with a name."),
-    Row::not_yet("proxy-v2-options", SERVERS, "More in the PROXY header."),
     Row::not_yet("set-proxy-v2-tlv-fmt", SERVERS, "More in the PROXY header."),
     Row::not_yet("resolvers", SERVERS, "Resolve names again and again."),
     Row::not_yet("resolve-net", SERVERS, "Which addresses to prefer."),
@@ -206,6 +208,42 @@ fn source(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
             more.text
         );
         return Err(Fault::new("not-yet", text).on(&more.span));
+    }
+    Ok(())
+}
+
+/// A name that `proxy-v2-options` takes, and what that asks for.
+type ProxyOption = (&'static str, fn(&mut ProxyOptions));
+
+const PROXY_OPTIONS: &[ProxyOption] = &[
+    ("ssl", |options| options.ssl = true),
+    ("cert-cn", |options| {
+        (options.ssl, options.common_name) = (true, true)
+    }),
+    ("cert-key", |options| {
+        (options.ssl, options.key) = (true, true)
+    }),
+    ("cert-sig", |options| {
+        (options.ssl, options.signature) = (true, true)
+    }),
+    ("ssl-cipher", |options| {
+        (options.ssl, options.cipher) = (true, true)
+    }),
+    ("authority", |options| options.authority = true),
+    ("crc32c", |options| options.crc32c = true),
+    ("unique-id", |options| options.unique_id = true),
+];
+
+fn proxy_options(args: &mut Args<'_>, draft: &mut ServerDraft) -> Result<(), Fault> {
+    let word = args.word()?;
+    for name in word.text.split(',') {
+        let Some((_, set)) = PROXY_OPTIONS.iter().find(|(known, _)| *known == name) else {
+            let text = format!("'{name}' : proxy v2 option not implemented.");
+            let known: Vec<_> = PROXY_OPTIONS.iter().map(|(name, _)| *name).collect();
+            let help = format!("there are {}", known.join(", "));
+            return Err(Fault::new("bad-choice", text).on(&word.span).help(help));
+        };
+        set(&mut draft.proxy.options);
     }
     Ok(())
 }

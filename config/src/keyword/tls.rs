@@ -8,38 +8,26 @@ use crate::diagnostic::Fault;
 use crate::lexer::Word;
 use crate::model::{Authorities, ClientVerify, Group, Sni, Suite, TlsRules, TlsVersion};
 
-/// Suites of TLS 1.2 with OpenSSL's name and the properties by which its lists can name them, best first.
-const CIPHERS: &[(&str, Suite, &[&str])] = &[
+/// Suites of TLS 1.2 with the properties by which its lists can name them, best first.
+const CIPHERS: &[(Suite, &[&str])] = &[
     (
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
         Suite::EcdsaAes256,
         &["ECDSA", "AES256", "AES", "AESGCM", "SHA384"],
     ),
     (
-        "ECDHE-RSA-AES256-GCM-SHA384",
         Suite::RsaAes256,
         &["RSA", "AES256", "AES", "AESGCM", "SHA384"],
     ),
     (
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
         Suite::EcdsaAes128,
         &["ECDSA", "AES128", "AES", "AESGCM", "SHA256"],
     ),
     (
-        "ECDHE-RSA-AES128-GCM-SHA256",
         Suite::RsaAes128,
         &["RSA", "AES128", "AES", "AESGCM", "SHA256"],
     ),
-    (
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        Suite::EcdsaChaCha20,
-        &["ECDSA", "CHACHA20", "SHA256"],
-    ),
-    (
-        "ECDHE-RSA-CHACHA20-POLY1305",
-        Suite::RsaChaCha20,
-        &["RSA", "CHACHA20", "SHA256"],
-    ),
+    (Suite::EcdsaChaCha20, &["ECDSA", "CHACHA20", "SHA256"]),
+    (Suite::RsaChaCha20, &["RSA", "CHACHA20", "SHA256"]),
 ];
 
 /// Properties that all of them have.
@@ -58,9 +46,9 @@ const COMMON: &[&str] = &[
 ];
 
 const CIPHERSUITES: &[(&str, Suite)] = &[
-    ("TLS_AES_256_GCM_SHA384", Suite::Tls13Aes256),
-    ("TLS_AES_128_GCM_SHA256", Suite::Tls13Aes128),
-    ("TLS_CHACHA20_POLY1305_SHA256", Suite::Tls13ChaCha20),
+    (Suite::Tls13Aes256.name(), Suite::Tls13Aes256),
+    (Suite::Tls13Aes128.name(), Suite::Tls13Aes128),
+    (Suite::Tls13ChaCha20.name(), Suite::Tls13ChaCha20),
 ];
 
 const CURVES: &[(&str, Group)] = &[
@@ -108,8 +96,8 @@ pub(crate) fn ciphers(args: &mut Args<'_>, rules: &mut TlsRules) -> Result<(), F
         let bare = item.trim_start_matches(['!', '-', '+']);
         let meant: Vec<_> = CIPHERS
             .iter()
-            .filter(|(name, _, properties)| names(bare, name, properties))
-            .map(|(_, suite, _)| *suite)
+            .filter(|(suite, properties)| names(bare, suite.name(), properties))
+            .map(|(suite, _)| *suite)
             .collect();
         match item.as_bytes()[0] {
             b'!' => {
@@ -134,7 +122,7 @@ pub(crate) fn ciphers(args: &mut Args<'_>, rules: &mut TlsRules) -> Result<(), F
         args,
         word,
         list,
-        &mut CIPHERS.iter().map(|(name, ..)| *name),
+        &mut CIPHERS.iter().map(|(suite, _)| suite.name()),
     )?);
     Ok(())
 }
@@ -334,8 +322,8 @@ mod tests {
     fn meant(word: &str) -> Vec<&'static str> {
         CIPHERS
             .iter()
-            .filter(|(name, _, properties)| names(word, name, properties))
-            .map(|(name, ..)| *name)
+            .filter(|(suite, properties)| names(word, suite.name(), properties))
+            .map(|(suite, _)| suite.name())
             .collect()
     }
 

@@ -50,10 +50,10 @@ pub struct Server {
     pub minconn: u32,
     /// `maxqueue`; 0 is no limit.
     pub maxqueue: u32,
-    /// `send-proxy` / `send-proxy-v2`.
-    pub send_proxy: Option<ProxyVersion>,
+    /// `send-proxy`, `send-proxy-v2` and their kin.
+    pub send_proxy: Option<ProxyHeader>,
     /// The header checks send: follows `send_proxy` unless `port` or `addr` is set, and `check-send-proxy`.
-    pub check_send_proxy: Option<ProxyVersion>,
+    pub check_send_proxy: Option<ProxyHeader>,
     /// `on-marked-down shutdown-sessions`.
     pub on_marked_down_shutdown: bool,
     /// `on-marked-up shutdown-backup-sessions`.
@@ -108,13 +108,34 @@ pub enum ServerAddress {
     Abstract(Vec<u8>),
 }
 
-/// The PROXY protocol's version.
+/// The PROXY header that a server gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyVersion {
+pub enum ProxyHeader {
     /// Text.
     V1,
-    /// Binary.
-    V2,
+    /// Binary, with more than addresses.
+    V2(ProxyOptions),
+}
+
+/// `proxy-v2-options`: what a header of version 2 tells beside addresses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// `ssl`: TLS with the client; the next four need it.
+    pub ssl: bool,
+    /// `cert-cn`: the common name of the client's certificate.
+    pub common_name: bool,
+    /// `cert-key`: the key of the certificate that the client was shown.
+    pub key: bool,
+    /// `cert-sig`: how that one is signed.
+    pub signature: bool,
+    /// `ssl-cipher`.
+    pub cipher: bool,
+    /// `authority`: the name the client asked for.
+    pub authority: bool,
+    /// `crc32c`: a checksum.
+    pub crc32c: bool,
+    /// `unique-id`.
+    pub unique_id: bool,
 }
 
 /// `on-error` (CFG 5.2).

@@ -30,6 +30,36 @@ pub enum Suite {
     RsaChaCha20,
 }
 
+impl Suite {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Tls13Aes256,
+        Self::Tls13Aes128,
+        Self::Tls13ChaCha20,
+        Self::EcdsaAes256,
+        Self::EcdsaAes128,
+        Self::EcdsaChaCha20,
+        Self::RsaAes256,
+        Self::RsaAes128,
+        Self::RsaChaCha20,
+    ];
+
+    /// As OpenSSL calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tls13Aes256 => "TLS_AES_256_GCM_SHA384",
+            Self::Tls13Aes128 => "TLS_AES_128_GCM_SHA256",
+            Self::Tls13ChaCha20 => "TLS_CHACHA20_POLY1305_SHA256",
+            Self::EcdsaAes256 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+            Self::EcdsaAes128 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+            Self::EcdsaChaCha20 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+            Self::RsaAes256 => "ECDHE-RSA-AES256-GCM-SHA384",
+            Self::RsaAes128 => "ECDHE-RSA-AES128-GCM-SHA256",
+            Self::RsaChaCha20 => "ECDHE-RSA-CHACHA20-POLY1305",
+        }
+    }
+}
+
 /// Groups of the key exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names are IANA's")]

@@ -77,6 +77,15 @@ impl Context<'_> {
             );
             report.fault(spot, Fault::warning("needs-http", text).shape(Shape::Whole));
         }
+        if draft.proxy.has_stray_options() {
+            let text = format!(
+                "server '{}' : without 'send-proxy-v2' it gets a PROXY header of version 1, which has no room for \
+                 'proxy-v2-options'.",
+                draft.server.name
+            );
+            let fault = Fault::warning("stray-option", text).shape(Shape::Whole);
+            report.fault(&target.spot, fault.help("add 'send-proxy-v2'"));
+        }
         let agent = agent::resolve(proxy, draft, &target.spot, report);
         let (tls, check_tls, check_ssl) = tls::server(proxy, draft, &self.global.tls, report);
         Some(Server {
@@ -85,6 +94,7 @@ impl Context<'_> {
             id_forced: draft.id.is_some(),
             address,
             fqdn,
+            send_proxy: draft.proxy.header(),
             check_send_proxy: draft.proxy_of_checks(),
             tls,
             check_tls,

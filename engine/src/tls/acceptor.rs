@@ -13,10 +13,10 @@ use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache,
     WebPkiClientVerifier,
 };
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ServerConfig, ServerConnection, SignatureAlgorithm, SignatureScheme};
 
-use super::{Complaint, Entry, Failure, Store, Stream, pem, rules};
+use super::{Bundle, Complaint, Entry, Failure, Store, Stream, facts, pem, rules};
 
 /// Sessions kept for clients that resume without a ticket.
 const SESSIONS: usize = 8192;
@@ -217,8 +217,14 @@ impl Slot {
 /// One that could serve.
 #[derive(Debug, Clone)]
 struct Candidate {
-    key: Arc<CertifiedKey>,
+    bundle: Arc<Bundle>,
     not: Arc<[String]>,
+}
+
+impl Candidate {
+    fn key(&self) -> &dyn SigningKey {
+        &*self.bundle.key.key
+    }
 }
 
 /// Certificates by name.
@@ -261,7 +267,7 @@ impl Certificates {
         let first = self.slots.first().map(Slot::names).unwrap_or_default();
         for (place, slot) in self.slots.iter().enumerate() {
             let candidate = Candidate {
-                key: Arc::clone(&slot.entry.current().key),
+                bundle: slot.entry.current(),
                 not: Arc::clone(&slot.not),
             };
             let names = slot.names();
@@ -280,7 +286,7 @@ impl Certificates {
         self.index.store(Arc::new(index));
     }
 
-    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<Bundle>> {
         let index = self.index.load();
         let name = name.map(str::to_ascii_lowercase);
         if let Some(name) = &name {
@@ -296,7 +302,7 @@ impl Certificates {
             return None;
         }
         let default = pick(index.default.iter(), schemes);
-        default.or_else(|| index.default.first().map(|first| Arc::clone(&first.key)))
+        default.or_else(|| index.default.first().map(|first| Arc::clone(&first.bundle)))
     }
 }
 
@@ -304,16 +310,18 @@ impl Certificates {
 fn pick<'c>(
     candidates: impl Iterator<Item = &'c Candidate> + Clone,
     schemes: &[SignatureScheme],
-) -> Option<Arc<CertifiedKey>> {
-    let fits = |candidate: &&Candidate| candidate.key.key.choose_scheme(schemes).is_some();
-    let cheap = |candidate: &&Candidate| candidate.key.key.algorithm() != SignatureAlgorithm::RSA;
+) -> Option<Arc<Bundle>> {
+    let fits = |candidate: &&Candidate| candidate.key().choose_scheme(schemes).is_some();
+    let cheap = |candidate: &&Candidate| candidate.key().algorithm() != SignatureAlgorithm::RSA;
     let found = candidates.clone().filter(fits).find(cheap);
     let found = found.or_else(|| candidates.clone().find(fits));
-    found.map(|candidate| Arc::clone(&candidate.key))
+    found.map(|candidate| Arc::clone(&candidate.bundle))
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name(), hello.signature_schemes())
+        let bundle = self.choose(hello.server_name(), hello.signature_schemes())?;
+        facts::show(&bundle);
+        Some(Arc::clone(&bundle.key))
     }
 }

@@ -62,6 +62,12 @@ fn suite(name: Suite) -> SupportedCipherSuite {
     }
 }
 
+/// What OpenSSL calls a suite.
+pub(super) fn cipher_name(chosen: SupportedCipherSuite) -> Option<&'static str> {
+    let known = Suite::ALL.iter().find(|name| suite(**name) == chosen);
+    known.map(|name| name.name())
+}
+
 fn group(name: Group) -> &'static dyn SupportedKxGroup {
     match name {
         Group::X25519MlKem768 => kx_group::X25519MLKEM768,

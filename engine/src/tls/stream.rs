@@ -7,11 +7,13 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, BufRead as _, Read, Write};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, sendmsg};
-use rustls::{AlertDescription, CertificateError, Connection, HandshakeKind, ProtocolVersion};
+use rustls::{AlertDescription, CertificateError, Connection, HandshakeKind};
 
+use super::{Bundle, facts};
 use crate::socket::Socket;
 
 /// Ciphertext taken off a socket at once.
@@ -101,7 +103,9 @@ pub(crate) enum Want {
 
 /// A TLS session.
 pub(crate) struct Stream {
-    connection: Box<Connection>,
+    pub(super) connection: Box<Connection>,
+    /// The certificate that a client was shown.
+    pub(super) own: Option<Arc<Bundle>>,
     /// Ciphertext that was read and not taken yet.
     backlog: Vec<u8>,
     /// Anything was received.
@@ -120,6 +124,7 @@ impl Stream {
     pub(super) fn new(connection: impl Into<Connection>) -> Self {
         Self {
             connection: Box::new(connection.into()),
+            own: None,
             backlog: Vec::new(),
             heard: false,
         }
@@ -229,26 +234,9 @@ impl Stream {
         self.connection.send_close_notify();
     }
 
-    /// The name the client asked for.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        match &*self.connection {
-            Connection::Server(connection) => connection.server_name(),
-            Connection::Client(_) => None,
-        }
-    }
-
     /// Whether an earlier session was resumed.
     pub(crate) fn is_resumed(&self) -> bool {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
-    }
-
-    /// The version that both agreed on.
-    pub(crate) fn version(&self) -> Option<&'static str> {
-        match self.connection.protocol_version()? {
-            ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
-            ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
-            _ => None,
-        }
     }
 
     /// Takes ciphertext off the socket, once, and decrypts it.
@@ -291,10 +279,12 @@ impl Stream {
     }
 
     fn process(&mut self) -> io::Result<()> {
-        match self.connection.process_new_packets() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(io::Error::other(error)),
+        let shakes = self.connection.is_handshaking();
+        let processed = self.connection.process_new_packets();
+        if shakes && let Some(bundle) = facts::shown() {
+            self.own = Some(bundle);
         }
+        processed.map(drop).map_err(io::Error::other)
     }
 }
 

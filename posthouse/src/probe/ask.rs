@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use config::model::{ProxyVersion, ServerAddress, ServerTls, Sni};
+use config::model::{ProxyHeader, ProxyOptions, ServerAddress, ServerTls, Sni};
 use engine::probe::{Header, Visited, Way};
 use engine::tls::Seen;
 use wire::visit::{End, Offer, Plan, StartTls, Step};
@@ -116,8 +116,8 @@ impl Approach {
             source: server.source.or(back.source),
             tls: server.tls.clone(),
             host: server.fqdn.clone(),
-            header: server.send_proxy.map(|version| Header {
-                version,
+            header: server.send_proxy.map(|kind| Header {
+                kind,
                 client: options.client(address),
             }),
             plan: plan(subject, options),
@@ -147,8 +147,8 @@ impl Asked {
         if let Some(question) = asked.open_question() {
             let (header, starttls) = match question {
                 Question::WithHeader => {
-                    let version = ProxyVersion::V2;
-                    (Some(Header { version, client }), plan.starttls)
+                    let kind = ProxyHeader::V2(ProxyOptions::default());
+                    (Some(Header { kind, client }), plan.starttls)
                 }
                 Question::WithoutHeader => (None, plan.starttls),
                 Question::InClear => (header, StartTls::No),

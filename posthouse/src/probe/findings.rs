@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::model::ProxyVersion;
+use config::model::ProxyHeader;
 use wire::visit::{End, Mark, Offer, Step};
 
 use super::ask::{Asked, Facts, Question};
@@ -145,9 +145,9 @@ fn proxy_header(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
         }
         return greets.then(|| Found::new(Level::Note, "not sent, and not waited for"));
     };
-    let version = match header.version {
-        ProxyVersion::V1 => "v1",
-        ProxyVersion::V2 => "v2",
+    let version = match header.kind {
+        ProxyHeader::V1 => "v1",
+        ProxyHeader::V2(_) => "v2",
     };
     if asked.is_answered(Question::WithoutHeader) {
         let text = format!(

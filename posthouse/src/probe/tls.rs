@@ -52,7 +52,7 @@ pub(super) fn starttls(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
 
 /// The certificate that was shown.
 fn certificate(facts: &Facts<'_>, asked: &Asked, version: Option<&str>) -> Found {
-    let version = version.unwrap_or("TLS");
+    let version = version.unwrap_or("TLS").replace("TLSv", "TLS ");
     let Some((seen, fault)) = &asked.certificate else {
         return Found::new(Level::Warning, format!("{version}, no certificate"));
     };

@@ -20,7 +20,7 @@ fn v1(addresses: Option<&Addresses>) -> Vec<u8> {
 
 fn v2(addresses: Option<&Addresses>) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_v2(addresses, &mut out);
+    encode_v2(addresses, &Extras::default(), &mut out);
     out
 }
 
@@ -134,14 +134,81 @@ fn tlvs_must_fit_and_a_checksum_must_be_right() {
     );
     let mut summed = with(&[0x03, 0, 4, 0, 0, 0, 0]);
     assert_eq!(parse(&summed), Err(Error::Invalid));
-    let sum = v2::crc32c(summed.iter()).to_be_bytes();
+    let sum = tlv::crc32c(summed.iter()).to_be_bytes();
     summed[31..].copy_from_slice(&sum);
     assert!(parse(&summed).is_ok());
 }
 
 #[test]
 fn crc32c_of_the_usual_example() {
-    assert_eq!(v2::crc32c(b"123456789".iter()), 0xe306_9283);
+    assert_eq!(tlv::crc32c(b"123456789".iter()), 0xe306_9283);
+}
+
+#[test]
+fn the_authority_of_a_header_is_found() {
+    let addresses = addresses("192.0.2.1:1025", "[2001:db8::2]:25");
+    let with = |addresses, authority| {
+        let extras = Extras {
+            crc32c: true,
+            authority,
+            ..Extras::default()
+        };
+        let mut out = Vec::new();
+        encode_v2(addresses, &extras, &mut out);
+        out
+    };
+    let name = Some(&b"mx.example.com"[..]);
+    assert_eq!(authority(&with(Some(&addresses), name)), name);
+    assert_eq!(
+        authority(&with(Some(&addresses), Some(b""))),
+        Some(&b""[..])
+    );
+    assert_eq!(authority(&with(Some(&addresses), None)), None);
+    assert_eq!(authority(&with(None, name)), None);
+    assert_eq!(
+        authority(b"PROXY TCP4 192.0.2.1 192.0.2.2 1025 25\r\n"),
+        None
+    );
+}
+
+/// Extras with every choice made at random; texts are leaked, there are few.
+fn any_extras() -> impl Strategy<Value = Extras<'static>> {
+    fn bytes() -> impl Strategy<Value = Option<&'static [u8]>> {
+        let bytes = prop::collection::vec(any::<u8>(), 0..300);
+        prop::option::of(bytes.prop_map(|bytes| &*bytes.leak()))
+    }
+    fn text() -> impl Strategy<Value = Option<&'static str>> {
+        prop::option::of("[ -~]{0,150}".prop_map(|text| &*text.leak()))
+    }
+    let certificate = prop::option::of(prop::sample::select(vec![
+        Presented::InConnection,
+        Presented::InSession,
+    ]));
+    let ssl = (text(), certificate, text(), text(), text(), text());
+    let ssl = ssl.prop_map(
+        |(version, certificate, common_name, key, signature, cipher)| Ssl {
+            version,
+            certificate,
+            common_name,
+            key,
+            signature,
+            cipher,
+        },
+    );
+    let all = (
+        any::<bool>(),
+        bytes(),
+        bytes(),
+        any::<bool>(),
+        prop::option::of(ssl),
+    );
+    all.prop_map(|(crc32c, alpn, authority, unique_id, ssl)| Extras {
+        crc32c,
+        alpn,
+        authority,
+        unique_id,
+        ssl,
+    })
 }
 
 fn any_address() -> impl Strategy<Value = SocketAddr> {
@@ -201,6 +268,54 @@ proptest! {
             match parse(&bytes[..cut]) {
                 Ok(Parsed::Incomplete) => {}
                 settled => { prop_assert_eq!(settled, whole); break; }
+            }
+        }
+    }
+
+    /// What is told is taken by our own reader, and means to another what was meant.
+    #[test]
+    fn extras_are_read_as_they_were_meant(
+        source in any_address(), destination in any_address(), proxied: bool, extras in any_extras(), at: usize, bit in 0u8..8,
+    ) {
+        let sent = Addresses { source, destination };
+        let mut bytes = Vec::new();
+        encode_v2(proxied.then_some(&sent), &extras, &mut bytes);
+        let (source, destination) = same_family(&sent);
+        let header = match proxied {
+            true => Header::Proxied(Addresses { source, destination }),
+            false => Header::Local,
+        };
+        prop_assert_eq!(parse(&bytes), complete(header, bytes.len()));
+        let short = |value: Option<&'static [u8]>| value.filter(|value| value.len() <= 255);
+        let told = short(extras.authority);
+        prop_assert_eq!(authority(&bytes), told.filter(|_| proxied));
+
+        let (theirs, _) = proxy_header::ProxyHeader::parse(&bytes, Default::default()).expect("proxy-header reads it");
+        prop_assert_eq!(theirs.alpn(), short(extras.alpn));
+        prop_assert_eq!(theirs.unique_id().is_some(), extras.unique_id);
+        prop_assert_eq!(theirs.crc32c().is_some(), extras.crc32c);
+        prop_assert_eq!(theirs.ssl().is_some(), extras.ssl.is_some());
+        if let (Some(theirs), Some(ours)) = (theirs.ssl(), extras.ssl) {
+            let short = |text: Option<&'static str>| text.filter(|text| text.len() <= 128);
+            prop_assert_eq!(theirs.version(), short(ours.version));
+            prop_assert_eq!(theirs.client_ssl(), ours.version.is_some());
+            prop_assert_eq!(theirs.client_cert_sess(), ours.certificate.is_some());
+            prop_assert_eq!(theirs.client_cert_conn(), ours.certificate == Some(Presented::InConnection));
+            prop_assert_eq!(theirs.verify(), 0);
+            prop_assert_eq!(theirs.cn(), short(ours.common_name));
+            prop_assert_eq!(theirs.key_alg(), short(ours.key));
+            prop_assert_eq!(theirs.sig_alg(), short(ours.signature));
+            prop_assert_eq!(theirs.cipher(), short(ours.cipher));
+        }
+
+        // With a checksum no bit of addresses and extras may change.
+        if extras.crc32c && proxied {
+            let at = 16 + at % (bytes.len() - 16);
+            bytes[at] ^= 1 << bit;
+            let read = parse(&bytes);
+            let kind_of_the_checksum = 16 + if source.is_ipv4() { 12 } else { 36 };
+            if at != kind_of_the_checksum {
+                prop_assert_eq!(read, Err(Error::Invalid), "byte {}", at);
             }
         }
     }

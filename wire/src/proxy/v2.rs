@@ -1,8 +1,8 @@
 //! Version 2: binary (PP 2.2).
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Addresses, Error, Header, Parsed, same_family};
+use super::{Addresses, Error, Extras, Header, Parsed, same_family, tlv};
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -13,40 +13,40 @@ const FIXED: usize = 16;
 /// some hundred bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// The longest value of a TLV that is taken.
-const LONGEST_VALUE: usize = 1024;
-
 const VERSION_LOCAL: u8 = 0x20;
 const VERSION_PROXY: u8 = 0x21;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
 
-const TLV_AUTHORITY: u8 = 0x02;
-const TLV_CRC32C: u8 = 0x03;
-const TLV_UNIQUE_ID: u8 = 0x05;
-
-/// Appends a version 2 header; without addresses it says LOCAL.
-pub fn encode_v2(addresses: Option<&Addresses>, out: &mut Vec<u8>) {
-    out.extend_from_slice(&SIGNATURE);
-    let Some(addresses) = addresses else {
-        return out.extend_from_slice(&[VERSION_LOCAL, 0, 0, 0]);
+/// Appends a version 2 header with what `extras` tells; without addresses it says LOCAL.
+pub fn encode_v2(addresses: Option<&Addresses>, extras: &Extras<'_>, out: &mut Vec<u8>) {
+    let ends = addresses.map(same_family);
+    let (command, family) = match ends {
+        Some((SocketAddr::V4(_), _)) => (VERSION_PROXY, TCP4),
+        Some((SocketAddr::V6(_), _)) => (VERSION_PROXY, TCP6),
+        None => (VERSION_LOCAL, 0),
     };
-    match same_family(addresses) {
-        (SocketAddr::V4(source), SocketAddr::V4(destination)) => {
-            out.extend_from_slice(&[VERSION_PROXY, TCP4, 0, 12]);
-            out.extend_from_slice(&source.ip().octets());
-            out.extend_from_slice(&destination.ip().octets());
+    let mut header = SIGNATURE.to_vec();
+    header.extend_from_slice(&[command, family, 0, 0]);
+    if let Some((source, destination)) = ends {
+        for end in [source, destination] {
+            match end.ip() {
+                IpAddr::V4(ip) => header.extend_from_slice(&ip.octets()),
+                IpAddr::V6(ip) => header.extend_from_slice(&ip.octets()),
+            }
         }
-        (SocketAddr::V6(source), SocketAddr::V6(destination)) => {
-            out.extend_from_slice(&[VERSION_PROXY, TCP6, 0, 36]);
-            out.extend_from_slice(&source.ip().octets());
-            out.extend_from_slice(&destination.ip().octets());
+        for end in [source, destination] {
+            header.extend_from_slice(&end.port().to_be_bytes());
         }
-        // One family is what `same_family` makes of two.
-        _ => return out.extend_from_slice(&[VERSION_LOCAL, 0, 0, 0]),
     }
-    out.extend_from_slice(&addresses.source.port().to_be_bytes());
-    out.extend_from_slice(&addresses.destination.port().to_be_bytes());
+    let checksum = tlv::write(extras, &mut header);
+    // What is told is bounded far below what a length can say.
+    let length = u16::try_from(header.len() - FIXED).unwrap_or(u16::MAX);
+    header[FIXED - 2..FIXED].copy_from_slice(&length.to_be_bytes());
+    if let Some(checksum) = checksum {
+        tlv::seal(&mut header, checksum);
+    }
+    out.extend(header);
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
@@ -72,8 +72,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
         return Ok(Parsed::Incomplete);
     };
     let (block, skipped) = match (version, family) {
-        (VERSION_PROXY, TCP4) => (Some(v4(header).ok_or(Error::Invalid)?), 12),
-        (VERSION_PROXY, TCP6) => (Some(v6(header).ok_or(Error::Invalid)?), 36),
+        (VERSION_PROXY, TCP4) => (v4(header).ok_or(Error::Invalid)?, 12),
+        (VERSION_PROXY, TCP6) => (v6(header).ok_or(Error::Invalid)?, 36),
         // LOCAL, a unix socket, datagrams, a family of the future: the specification says to take the
         // connection with its real addresses and to skip the rest.
         _ => {
@@ -83,11 +83,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
             });
         }
     };
-    check_tlvs(header, FIXED + skipped)?;
+    tlv::check(header, FIXED + skipped)?;
     Ok(Parsed::Complete {
-        header: block.map_or(Header::Local, Header::Proxied),
+        header: Header::Proxied(block),
         length,
     })
+}
+
+/// The authority of a whole header.
+pub(super) fn authority(header: &[u8]) -> Option<&[u8]> {
+    let skipped = match header.get(SIGNATURE.len()..)? {
+        [VERSION_PROXY, TCP4, ..] => 12,
+        [VERSION_PROXY, TCP6, ..] => 36,
+        _ => return None,
+    };
+    tlv::authority(header, FIXED + skipped)
 }
 
 fn v4(header: &[u8]) -> Option<Addresses> {
@@ -113,42 +123,4 @@ fn v6(header: &[u8]) -> Option<Addresses> {
 
 fn split_ports([a, b, c, d]: [u8; 4]) -> (u16, u16) {
     (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
-}
-
-/// Walks the type-length-value fields behind the addresses: they must fit, and a checksum must be right.
-fn check_tlvs(header: &[u8], start: usize) -> Result<(), Error> {
-    let mut at = start;
-    while at < header.len() {
-        let Some(&[kind, high, low]) = header.get(at..).and_then(|rest| rest.first_chunk()) else {
-            return Err(Error::Invalid);
-        };
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let value = header.get(at + 3..at + 3 + length).ok_or(Error::Invalid)?;
-        let most = match kind {
-            TLV_AUTHORITY => 255,
-            TLV_UNIQUE_ID => 128,
-            _ => LONGEST_VALUE,
-        };
-        if length > most {
-            return Err(Error::Invalid);
-        }
-        if kind == TLV_CRC32C {
-            let told: [u8; 4] = value.try_into().map_err(|_| Error::Invalid)?;
-            let without = [&header[..at + 3], &[0; 4], &header[at + 7..]];
-            if crc32c(without.iter().flat_map(|part| part.iter())) != u32::from_be_bytes(told) {
-                return Err(Error::Invalid);
-            }
-        }
-        at += 3 + length;
-    }
-    Ok(())
-}
-
-/// CRC-32C (RFC 4960, appendix B), bit by bit: a header is short and most have none.
-pub(super) fn crc32c<'b>(bytes: impl Iterator<Item = &'b u8>) -> u32 {
-    !bytes.fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
-        })
-    })
 }
