@@ -8,6 +8,7 @@
 //!
 //! What the session has promised is never taken back: a reply is passed on only when a server has given it.
 
+mod auth;
 mod body;
 mod capabilities;
 mod command;
@@ -23,6 +24,7 @@ mod upgrade;
 mod verdict;
 mod words;
 mod work;
+mod xclient;
 
 pub use capabilities::{Capabilities, Extension};
 pub use command::{Chunk, Verb, arguments, declared_size, extensions_used};
