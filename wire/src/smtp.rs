@@ -26,16 +26,20 @@ mod words;
 mod work;
 mod xclient;
 
+pub use auth::Mechanisms;
 pub use capabilities::{Capabilities, Extension};
 pub use command::{Chunk, Verb, arguments, declared_size, extensions_used};
 pub use data::{Scanned, Scanner};
 pub use dialogue::Dialogue;
 pub use record::{Move, Outcome, Record};
 pub use reply::{MAX_REPLY, NotAReply, Reply, Status};
-pub use settings::{BareNewline, JournalBounds, Limits, Security, Settings, Timeouts};
-pub use shell::{Count, End, Lost, Millis, Parting, Phase, Quest, ServerId, Shell, State, Why};
+pub use settings::{Auth, BareNewline, JournalBounds, Limits, Security, Settings, Timeouts};
+pub use shell::{
+    Count, End, Login, Lost, Millis, Parting, Phase, Quest, Reach, ServerId, Shell, State, Why,
+};
 pub use submit::{Mail, Manner, Next, Submission};
 pub use upgrade::{Progress, Refusal, Upgrade};
+pub use xclient::{Attributes, Origin};
 
 #[cfg(test)]
 mod tests;

@@ -89,7 +89,13 @@ impl Mechanisms {
             told.push(b' ');
             told.extend_from_slice(name);
         }
-        (told.len() > 4).then_some(told)
+        (told.len() > b"AUTH".len()).then_some(told)
+    }
+
+    /// The name of one, as it is registered.
+    pub(super) fn name(self) -> &'static str {
+        let found = NAMES.iter().find(|&&(_, known)| known == self);
+        found.map_or("", |&(name, _)| name)
     }
 }
 
@@ -113,8 +119,10 @@ pub(super) struct Exchange {
     pub(super) done: bool,
     /// The lines are still there.
     kept: bool,
-    /// No server can go on with it: the client hears so in place of the next challenge.
+    /// No server can go on with it: the client hears so at its next word.
     pub(super) spoiled: bool,
+    /// The first response has come.
+    responded: bool,
     login: Option<Box<str>>,
 }
 
@@ -139,6 +147,7 @@ impl Exchange {
             done: false,
             kept: true,
             spoiled: false,
+            responded: false,
             login: None,
         };
         exchange.lines.push(Zeroizing::new(line.to_vec()));
@@ -151,13 +160,24 @@ impl Exchange {
     /// The client's answer to a challenge.
     pub(super) fn add(&mut self, line: &[u8]) {
         self.lines.push(Zeroizing::new(line.to_vec()));
-        if self.login.is_none() {
-            self.note_login(line.trim_ascii_end());
+        self.note_login(line.trim_ascii_end());
+    }
+
+    /// The first response alone tells a name: what follows is a secret, whatever the first one was.
+    fn note_login(&mut self, response: &[u8]) {
+        if !std::mem::replace(&mut self.responded, true) {
+            self.login = login_of(self.mechanism, response);
         }
     }
 
-    fn note_login(&mut self, response: &[u8]) {
-        self.login = login_of(self.mechanism, response);
+    /// Whether it is longer than that of any mechanism.
+    pub(super) fn is_endless(&self) -> bool {
+        self.lines.len() >= 32
+    }
+
+    /// The mechanism's name.
+    pub(super) fn mechanism(&self) -> &'static str {
+        self.mechanism.name()
     }
 
     /// Who logs in, where the mechanism tells.
@@ -165,9 +185,11 @@ impl Exchange {
         self.login.as_deref()
     }
 
-    /// Whether another server can hear it.
+    /// Whether another server can hear it from the beginning: nothing in it answers a challenge that only one server
+    /// has given.
     pub(super) fn is_replayable(&self) -> bool {
-        self.kept && UNDERSTOOD.contains(self.mechanism)
+        let unchallenged = !self.done && self.told == 0;
+        self.kept && (unchallenged || UNDERSTOOD.contains(self.mechanism))
     }
 
     /// Whether the client waits for an answer.
@@ -180,9 +202,9 @@ impl Exchange {
         self.heard < self.sent
     }
 
-    /// Whether this server has heard and answered all of it.
-    pub(super) fn is_settled(&self) -> bool {
-        self.heard == self.lines.len()
+    /// Whether this server has answered all that the client has an answer to.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.heard >= self.told
     }
 
     /// The line to send now, if one is.
@@ -191,8 +213,9 @@ impl Exchange {
         next.map(|line| line.as_slice())
     }
 
-    /// Whether the answer that has just been heard is the one a server gives that takes over.
-    pub(super) fn repeats(&self, code: u16) -> bool {
+    /// A server that takes over has answered. Whether as the one before.
+    pub(super) fn repeats(&mut self, code: u16) -> bool {
+        self.heard += 1;
         let last = self.done && self.heard == self.lines.len();
         if last { code / 100 == 2 } else { code == 334 }
     }
@@ -212,7 +235,8 @@ impl Exchange {
     /// The client is logged in. Without `keep` its secrets are let go.
     pub(super) fn succeed(&mut self, keep: bool) {
         self.done = true;
-        if !keep || !self.is_replayable() {
+        self.told = self.lines.len();
+        if !(keep && self.is_replayable()) {
             self.kept = false;
             self.lines = Vec::new();
             self.told = 0;
@@ -224,25 +248,23 @@ impl Exchange {
 /// Who logs in with that response, in base64; `None` where it does not tell.
 fn login_of(mechanism: Mechanisms, response: &[u8]) -> Option<Box<str>> {
     let said = decode(response)?;
-    let name = if mechanism == Mechanisms::LOGIN {
-        &said[..]
-    } else if mechanism == Mechanisms::PLAIN {
+    let field = |separator: u8, at: usize| said.split(move |&byte| byte == separator).nth(at);
+    let name = match mechanism {
+        Mechanisms::LOGIN => &said[..],
         // [authzid] NUL authcid NUL password
-        said.split(|&byte| byte == 0).nth(1)?
-    } else if mechanism == Mechanisms::XOAUTH2 {
+        Mechanisms::PLAIN => field(0, 1)?,
         // user=<name> SOH auth=Bearer <token> SOH SOH
-        said.split(|&byte| byte == 1)
-            .next()?
-            .strip_prefix(b"user=")?
-    } else if mechanism == Mechanisms::OAUTHBEARER {
-        // n,a=<name>, SOH ...
-        let header = said.split(|&byte| byte == 1).next()?;
-        header
-            .split(|&byte| byte == b',')
-            .nth(1)?
-            .strip_prefix(b"a=")?
-    } else {
-        return None;
+        Mechanisms::XOAUTH2 => field(1, 0)?.strip_prefix(b"user=")?,
+        // n,a=<name>, SOH auth=Bearer <token> SOH SOH
+        Mechanisms::OAUTHBEARER => field(b',', 1)?.strip_prefix(b"a=")?,
+        // <name> <digest>
+        Mechanisms::CRAM_MD5 => &said[..said.iter().rposition(|&byte| byte == b' ')?],
+        // n,,n=<name>,r=<nonce>; a comma or an equals sign in a name is written otherwise, and then it is not told.
+        Mechanisms::SCRAM_SHA_1 | Mechanisms::SCRAM_SHA_256 | Mechanisms::SCRAM_SHA_512 => {
+            let name = field(b',', 2)?.strip_prefix(b"n=")?;
+            Some(name).filter(|name| !name.contains(&b'='))?
+        }
+        _ => return None,
     };
     let name = std::str::from_utf8(name).ok()?;
     let plain = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
@@ -303,7 +325,10 @@ mod tests {
                 "bixhPWFubiwBaG9zdD14AWF1dGg9QmVhcmVyIHgBAQ==",
                 Some("ann"),
             ),
-            (Mechanisms::CRAM_MD5, "YW5uIDEyMzQ=", None),
+            (Mechanisms::CRAM_MD5, "YW5uIDEyMzQ=", Some("ann")),
+            (Mechanisms::SCRAM_SHA_256, "biwsbj1hbm4scj1hYmM=", Some("ann")),
+            (Mechanisms::SCRAM_SHA_256, "biwsbj1hPTJDLHI9YWJj", None),
+            (Mechanisms::NTLM, "YW5uIDEyMzQ=", None),
             (Mechanisms::PLAIN, "=", None),
             (Mechanisms::PLAIN, "*", None),
             (Mechanisms::PLAIN, "", None),
@@ -312,6 +337,14 @@ mod tests {
             let found = login_of(mechanism, response.as_bytes());
             assert_eq!(found.as_deref(), login, "{response}");
         }
+    }
+
+    #[test]
+    fn a_password_is_never_taken_for_a_name() {
+        let mut exchange = Exchange::new(Mechanisms::LOGIN, b"AUTH LOGIN\r\n");
+        exchange.add(b"not base64\r\n");
+        exchange.add(b"c2VjcmV0\r\n");
+        assert_eq!(exchange.login(), None);
     }
 
     #[test]

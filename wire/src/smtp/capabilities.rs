@@ -1,5 +1,6 @@
 //! What a server offers in its reply to EHLO, and what of it the proxy can promise.
 
+use super::auth::Mechanisms;
 use super::reply::Reply;
 
 bitflags::bitflags! {
@@ -64,6 +65,8 @@ pub struct Capabilities {
     pub extensions: Extension,
     /// The value of SIZE, the largest message; 0: no limit is told.
     pub size: u64,
+    /// How a client may log in (RFC 4954).
+    pub auth: Mechanisms,
 }
 
 impl Capabilities {
@@ -77,12 +80,14 @@ impl Capabilities {
                 let value = line.get(4..).unwrap_or_default().trim_ascii();
                 let value = std::str::from_utf8(value).unwrap_or_default();
                 found.size = value.parse().unwrap_or(0);
+            } else if extension.is_empty() && is_auth(line) {
+                found.auth |= Mechanisms::listed(line);
             }
         }
         found
     }
 
-    /// What both offer: the extensions in both, the smaller SIZE.
+    /// What both offer: the extensions and mechanisms in both, the smaller SIZE.
     #[must_use]
     pub fn common(self, other: Self) -> Self {
         let size = match (self.size, other.size) {
@@ -92,6 +97,7 @@ impl Capabilities {
         Self {
             extensions: self.extensions & other.extensions,
             size,
+            auth: self.auth & other.auth,
         }
     }
 
@@ -100,7 +106,8 @@ impl Capabilities {
         let missing = promised.extensions.difference(self.extensions);
         let smaller = self.size != 0 && (promised.size == 0 || self.size < promised.size);
         let too_small = smaller && promised.extensions.contains(Extension::SIZE);
-        !(missing.intersects(PROMISES) || too_small)
+        let less = !self.auth.contains(promised.auth);
+        !(missing.intersects(PROMISES) || too_small || less)
     }
 
     /// Whether a server with these can take a transaction that uses `used` and has told `size`.
@@ -124,6 +131,7 @@ impl Capabilities {
                 known if !known.is_empty() && self.extensions.contains(known) => {
                     lines.push(line.to_vec());
                 }
+                _ if is_auth(line) => lines.extend(self.auth.within(line)),
                 _ => {}
             }
         }
@@ -139,6 +147,11 @@ impl Capabilities {
         }
         told
     }
+}
+
+fn is_auth(line: &[u8]) -> bool {
+    line.get(..5)
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH "))
 }
 
 fn extension_of(line: &[u8]) -> Extension {

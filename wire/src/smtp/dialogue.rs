@@ -6,18 +6,21 @@
 //! [`Dialogue::wants_written`], [`Dialogue::wants_acknowledgement`], [`Dialogue::deadline`]. These are levels, not
 //! events: they hold until something changes them.
 //!
-//! The client's way is in `client.rs` and `bodies.rs`, the server's in `server.rs`, and what happens between two servers in
-//! `moving.rs`.
+//! The client's way is in `client.rs`, `login.rs` and `bodies.rs`, the server's in `naming.rs` and `server.rs`, and what
+//! happens between two servers in `moving.rs`.
 
 mod bodies;
 mod client;
+mod login;
 mod moving;
+mod naming;
 mod secure;
 mod server;
 mod timing;
 
 use std::sync::Arc;
 
+use super::auth::Exchange;
 use super::capabilities::Capabilities;
 use super::data::Scanner;
 use super::settings::{Security, Settings};
@@ -25,6 +28,8 @@ use super::shell::{Count, End, Lost, Millis, Parting, Phase, Quest, ServerId, Sh
 use super::words;
 use super::work::Work;
 use moving::Episode;
+use naming::Naming;
+use zeroize::Zeroize;
 
 /// Bytes of the client's that may wait here for their turn, besides a line; with more the shell stops reading.
 const MAX_INBOX: usize = 16 * 1024;
@@ -50,6 +55,10 @@ pub struct Dialogue {
     /// The beginning of a reply.
     replies: Vec<u8>,
     work: Option<Box<Work>>,
+    /// Who has logged in, or is about to.
+    login: Option<Box<Exchange>>,
+    /// What the server of the leg is told of the client.
+    naming: Option<Box<Naming>>,
     episode: Option<Box<Episode>>,
     /// Why there is no server when there is none.
     left: Why,
@@ -77,8 +86,14 @@ enum Leg {
     Seeking,
     /// Connected; the greeting is not complete.
     Greeting,
+    /// It was asked whether it takes XCLIENT.
+    Asking,
+    /// It is told who the client is.
+    Naming,
     /// It was told the client's EHLO again.
     Hello,
+    /// It is told the client's AUTH again.
+    Login,
     /// It can be talked to.
     Up,
 }
@@ -89,6 +104,8 @@ enum Intake {
     Command,
     /// The rest of a line that is too long.
     LongLine,
+    /// An answer to a challenge of AUTH.
+    Response,
     /// Not at all: TLS is about to begin.
     Handshake,
     /// The body behind DATA.
@@ -114,6 +131,8 @@ impl Dialogue {
             inbox: Vec::new(),
             replies: Vec::new(),
             work: None,
+            login: None,
+            naming: None,
             episode: None,
             left: Why::First,
             client_since: now,
@@ -214,7 +233,7 @@ impl Dialogue {
     pub fn server_down(&mut self, now: Millis, shell: &mut dyn Shell) {
         let stays = matches!(self.state(), State::S6Unprotected | State::S7);
         let spoiled = self.work.as_ref().is_some_and(|work| work.spoiled);
-        if stays || spoiled {
+        if stays || spoiled || !self.carries_login() {
             return;
         }
         self.lose(Why::Down, now, shell);
@@ -223,7 +242,8 @@ impl Dialogue {
 
     /// Whether the session is between transactions, with nothing outstanding: [`Self::leave`] may be called.
     pub fn may_leave(&self) -> bool {
-        self.leg == Leg::Up && self.work.is_none() && self.intake == Intake::Command
+        let idle = self.leg == Leg::Up && self.work.is_none() && self.intake == Intake::Command;
+        idle && self.carries_login()
     }
 
     /// Leaves the server of one's own accord (`option failback`, a drain), where [`Self::may_leave`] says so. The
@@ -302,7 +322,7 @@ impl Dialogue {
 
     /// Whether a server's connection belongs to the session.
     pub fn has_server(&self) -> bool {
-        matches!(self.leg, Leg::Greeting | Leg::Hello | Leg::Up)
+        !matches!(self.leg, Leg::None | Leg::Seeking)
     }
 
     /// The server the session has, or had last.
@@ -328,6 +348,7 @@ impl Dialogue {
         }
         match (&self.hello, self.transactions) {
             (None, _) => State::S1,
+            (Some(_), 0) if self.is_logged_in() => State::S4,
             (Some(_), 0) => State::S2,
             (Some(_), _) => State::S9,
         }
@@ -356,7 +377,11 @@ impl Dialogue {
         }
         if !self.inbox.is_empty() {
             let mut inbox = std::mem::take(&mut self.inbox);
+            let secret = self.hears_secrets();
             let used = self.take(&inbox, now, shell);
+            if secret || self.hears_secrets() {
+                inbox[..used].zeroize();
+            }
             if used < inbox.len() {
                 inbox.drain(..used);
                 self.inbox = inbox;
@@ -374,6 +399,7 @@ impl Dialogue {
             .work
             .as_ref()
             .is_none_or(|work| work.tape.is_answered() && work.verdict.is_none());
+        let answered = answered && !self.waits_for_login();
         if self.leg == Leg::Seeking || answered {
             let clean = self.work.is_none() && self.inbox.is_empty();
             let end = if clean { End::Quit } else { End::ClientGone };
@@ -391,6 +417,7 @@ impl Dialogue {
         self.leg = Leg::None;
         self.close_record(None, now, shell);
         self.drop_work(shell);
+        self.login = None;
         self.episode = None;
         self.inbox = Vec::new();
         self.replies = Vec::new();
@@ -402,6 +429,7 @@ impl Dialogue {
             return;
         }
         let drained = self.work.as_ref().is_none_or(|work| work.tape.is_drained());
+        let drained = drained && !self.hears_secrets();
         let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
         let parting = if self.server_has_left {
             Parting::Done

@@ -9,6 +9,8 @@ pub struct Record {
     pub server: Option<ServerId>,
     /// What followed `MAIL`, without the line's end: `FROM:<a@b.example> SIZE=100`.
     pub mail: Box<[u8]>,
+    /// The name the client has logged in with, where it is known.
+    pub login: Option<Box<str>>,
     /// Recipients a server accepted.
     pub accepted: u32,
     /// Recipients a server refused, and the last code.
@@ -72,6 +74,7 @@ impl Record {
         Self {
             server: None,
             mail: Box::default(),
+            login: None,
             accepted: 0,
             refused: 0,
             refused_code: 0,

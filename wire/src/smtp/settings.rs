@@ -15,6 +15,12 @@ pub struct Settings {
     pub name: Box<str>,
     /// TLS with the client.
     pub security: Security,
+    /// Where a client may log in (`option smtp-auth`).
+    pub auth: Auth,
+    /// Whether secrets are kept as long as their session, and another server may hear them (`option smtp-replay-auth`).
+    pub replay_auth: bool,
+    /// Whether a server of the backend takes a login on the proxy's word (`server ... xclient`).
+    pub vouches: bool,
     /// What to do about a CR or LF that stands alone.
     pub bare_newline: BareNewline,
     /// Whether a message is given to another server when its server died after the end of data: the sender would,
@@ -47,6 +53,17 @@ pub enum Security {
         /// Nothing is transferred before that.
         required: bool,
     },
+}
+
+/// Where a client may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Nowhere: AUTH is not offered.
+    Never,
+    /// Within TLS.
+    Secured,
+    /// In clear text, too.
+    Anywhere,
 }
 
 /// What to do about a CR or LF that stands alone.
@@ -114,6 +131,9 @@ impl Settings {
         Self {
             name: name.into(),
             security: Security::None,
+            auth: Auth::Secured,
+            replay_auth: false,
+            vouches: false,
             bare_newline: BareNewline::Normalise,
             replay_after_data: false,
             hold_back: Some(10),

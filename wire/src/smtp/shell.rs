@@ -2,6 +2,7 @@
 
 use super::capabilities::Capabilities;
 use super::record::Record;
+use super::xclient::Origin;
 
 /// Milliseconds of the caller's monotonic clock.
 pub type Millis = u64;
@@ -46,6 +47,19 @@ pub trait Shell {
     /// The spool file is not needed any more (this message is over); offsets start at 0 again.
     fn discard_spool(&mut self);
 
+    /// How the server of the leg is reached. Asked when it has greeted.
+    fn reach(&self) -> Reach;
+
+    /// Whom the proxy speaks for; asked for a server that is told (XCLIENT).
+    fn origin(&self) -> Origin;
+
+    /// Whether a client may log in, or has failed too often: as seen from its address, and, when it has told one, by
+    /// its name.
+    fn may_log_in(&mut self, name: Option<&str>) -> bool;
+
+    /// A server has said yes or no to a login.
+    fn login(&mut self, login: &Login<'_>);
+
     /// What a server's reply to EHLO offered, for the snapshot of what all servers of the backend offer.
     fn learned(&mut self, server: ServerId, offer: Capabilities);
 
@@ -54,6 +68,28 @@ pub trait Shell {
 
     /// Something to count.
     fn count(&mut self, what: Count);
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// It is told by XCLIENT who the client is, and hears nothing before.
+    pub xclient: bool,
+    /// Within TLS, and it has shown who it is: secrets of an earlier login may be sent to it.
+    pub verified: bool,
+}
+
+/// The outcome of a login, as a log and a limit take it. Never a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login<'a> {
+    /// `PLAIN`, `LOGIN` ...
+    pub mechanism: &'a str,
+    /// The name that was told, where the mechanism tells one.
+    pub name: Option<&'a str>,
+    /// The server's code: 235, 535, 454 ...
+    pub code: u16,
+    /// The first line of its reply, without its end.
+    pub reply: &'a [u8],
 }
 
 /// How a server is left.
@@ -76,6 +112,8 @@ pub enum State {
     S1,
     /// After EHLO or HELO.
     S2,
+    /// Logged in, and no message yet.
+    S4,
     /// MAIL or RCPT given.
     S5,
     /// Inside DATA or BDAT, before its end.
@@ -165,6 +203,8 @@ pub enum End {
 pub enum Phase {
     /// EHLO or HELO.
     Hello,
+    /// AUTH.
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT.

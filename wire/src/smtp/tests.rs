@@ -3,7 +3,9 @@
 mod client;
 mod edge;
 mod kill;
+mod login;
 mod matrix;
+mod naming;
 mod plain;
 mod properties;
 mod secure;
@@ -26,6 +28,11 @@ pub(crate) struct Room {
     pub(crate) counts: Vec<Count>,
     pub(crate) spool_limit: usize,
     pub(crate) stuck: bool,
+    pub(crate) reach: Reach,
+    /// Logins that failed too often.
+    pub(crate) banned: Vec<String>,
+    /// Mechanism, name and code of what was tried.
+    pub(crate) logins: Vec<(String, Option<String>, u16)>,
 }
 
 impl Shell for Room {
@@ -63,6 +70,27 @@ impl Shell for Room {
 
     fn server_is_stuck(&mut self) -> bool {
         self.stuck
+    }
+
+    fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            client: "192.0.2.7:4711".parse().ok(),
+            destination: "192.0.2.1:587".parse().ok(),
+        }
+    }
+
+    fn may_log_in(&mut self, name: Option<&str>) -> bool {
+        !name.is_some_and(|name| self.banned.iter().any(|banned| banned == name))
+    }
+
+    fn login(&mut self, login: &Login<'_>) {
+        let name = login.name.map(str::to_owned);
+        self.logins
+            .push((login.mechanism.to_owned(), name, login.code));
     }
 
     fn learned(&mut self, _: ServerId, _: Capabilities) {}

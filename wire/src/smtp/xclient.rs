@@ -143,7 +143,7 @@ fn shown(ip: IpAddr) -> String {
 }
 
 /// RFC 3461, 4: what is not printable, `+` and `=` in hexadecimal.
-pub fn xtext(text: &[u8]) -> String {
+fn xtext(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for &byte in text {
         match byte {

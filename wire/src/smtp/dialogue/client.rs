@@ -1,5 +1,6 @@
 //! What the client says: its commands. Bodies are in `bodies.rs`.
 
+use super::login::LONGEST;
 use super::{Count, Dialogue, End, Intake, Leg, Millis, Phase, Shell, words};
 use crate::smtp::command::{self, Chunk, Verb};
 use crate::smtp::settings::BareNewline;
@@ -18,6 +19,7 @@ impl Dialogue {
             let used = match self.intake {
                 Intake::Command => self.take_command(rest, now, shell),
                 Intake::LongLine => self.take_long_line(rest, shell),
+                Intake::Response => self.take_response(rest, now, shell),
                 Intake::Handshake => 0,
                 Intake::Data(scanner) => self.take_data(scanner, rest, now, shell),
                 Intake::Chunk { left, unwanted } => {
@@ -36,7 +38,11 @@ impl Dialogue {
         if !self.greeted || !self.may_push() {
             return 0;
         }
-        let limit = self.settings.limits.line;
+        let mut limit = self.settings.limits.line;
+        let word = input.get(..4).unwrap_or_default();
+        if word.eq_ignore_ascii_case(b"AUTH") {
+            limit = limit.max(LONGEST);
+        }
         let Some(end) = memchr(b'\n', &input[..input.len().min(limit)]) else {
             if input.len() >= limit && self.is_answered() {
                 self.intake = Intake::LongLine;
@@ -99,6 +105,12 @@ impl Dialogue {
             self.say(words::BAD_LINE, Phase::Other, shell);
             return true;
         }
+        if verb != Verb::Quit
+            && let Some(reply) = self.lost_login()
+        {
+            self.finish_saying(reply.as_bytes(), End::NoServer, now, shell);
+            return true;
+        }
         if self.verdict().is_some() && !self.command_after_verdict(verb, line, now, shell) {
             return true;
         }
@@ -111,7 +123,7 @@ impl Dialogue {
         }
         match verb {
             Verb::StartTls => self.start_tls(line, more, now, shell),
-            Verb::Auth => self.say(words::REFUSED, Phase::Other, shell),
+            Verb::Auth => self.start_login(line, now, shell),
             Verb::Refused => self.say(words::REFUSED, Phase::Other, shell),
             Verb::Foreign => {
                 shell.count(Count::Abuse);
@@ -251,7 +263,7 @@ impl Dialogue {
     }
 
     /// Whether a line has no NUL, and no CR or LF but at its end (LF alone will do, unless it is refused).
-    fn is_plain(&self, line: &[u8]) -> bool {
+    pub(super) fn is_plain(&self, line: &[u8]) -> bool {
         let text = match line.strip_suffix(b"\r\n") {
             Some(text) => text,
             None if self.settings.bare_newline == BareNewline::Refuse => return false,

@@ -53,7 +53,12 @@ impl Dialogue {
             }
         }
         self.left = why;
+        let carried = self.keep_login(shell);
+        let waits = self.waits_for_login();
         let Some(work) = &mut self.work else {
+            if waits {
+                return self.seek_from(state, why, now);
+            }
             self.episode = None;
             if state == State::S0 {
                 self.seek(why, now);
@@ -70,7 +75,7 @@ impl Dialogue {
         let replay_end = self.settings.replay_after_data && why != Why::Silent;
         match state {
             State::S7 if !(replay_end && work.body.is_whole()) => self.outcome_unknown(now, shell),
-            _ if state == State::S6Unprotected || work.spoiled => {
+            _ if state == State::S6Unprotected || work.spoiled || !carried => {
                 shell.count(Count::NotMoved { state, why });
                 self.spoil(words::TRY_AGAIN, now, shell);
             }
@@ -97,6 +102,7 @@ impl Dialogue {
     /// The leg is gone.
     fn without_server(&mut self) {
         self.leg = Leg::None;
+        self.naming = None;
         self.replies = Vec::new();
     }
 
@@ -119,6 +125,9 @@ impl Dialogue {
         let from = self.server;
         if let Some(work) = &mut self.work {
             work.rewind();
+        }
+        if let Some(login) = &mut self.login {
+            login.rewind();
         }
         let Some(from) = from else { return };
         let episode = self.episode.get_or_insert_with(|| {
@@ -175,10 +184,48 @@ impl Dialogue {
         self.without_server();
         self.left = why;
         self.seek_from(state, why, now);
+        self.keep_spare(fault, reply);
+    }
+
+    fn keep_spare(&mut self, fault: Fault, reply: &Reply<'_>) {
         if let Some(episode) = &mut self.episode {
             episode.seen.push(fault);
             episode.spare = Some(reply.bytes.into());
         }
+    }
+
+    /// The same within AUTH. `false`: the answer is worth no other server, or none can go on.
+    pub(super) fn leave_in_login(
+        &mut self,
+        reply: &Reply<'_>,
+        now: Millis,
+        shell: &mut dyn Shell,
+    ) -> bool {
+        let seen = |episode: &Episode| episode.seen.contains(&Fault::Leaving);
+        let seen = self.episode.as_deref().is_some_and(seen);
+        if seen || !self.carries_login() || self.client_ended {
+            return false;
+        }
+        let state = self.state();
+        self.part_hard(shell);
+        self.left = Why::Leaving;
+        self.seek_from(state, Why::Leaving, now);
+        self.keep_spare(Fault::Leaving, reply);
+        true
+    }
+
+    /// A server is gone that knew who the client is, or was about to. Whether another can know it; if not, the client
+    /// hears so: now if it waits, else at its next word.
+    fn keep_login(&mut self, shell: &mut dyn Shell) -> bool {
+        if self.carries_login() {
+            return true;
+        }
+        if self.waits_for_login() {
+            self.fail_login(words::AUTH_LATER, shell);
+        } else if let Some(login) = &mut self.login {
+            login.spoiled = true;
+        }
+        false
     }
 
     /// The server died with the whole message in its hands.
@@ -228,7 +275,7 @@ impl Dialogue {
     /// No other server is to be had.
     pub(super) fn give_up(&mut self, reply: Option<&[u8]>, now: Millis, shell: &mut dyn Shell) {
         self.leg = Leg::None;
-        if self.greeted && self.work.is_none() {
+        if self.greeted && self.work.is_none() && !self.waits_for_login() {
             // Nobody waits for it; the next command asks again.
             self.episode = None;
             return;
@@ -260,6 +307,9 @@ impl Dialogue {
         let Ok(Some(reply)) = Reply::first(spare) else {
             return;
         };
+        if self.waits_for_login() {
+            return self.pass_login(&reply, now, shell);
+        }
         let work = self.work();
         let Some(entry) = work.tape.get(work.tape.told) else {
             return;
@@ -277,6 +327,7 @@ impl Dialogue {
         if self.leg != Leg::Up {
             return;
         }
+        self.advance_login(now, shell);
         let Some(work) = &mut self.work else { return };
         let pipelining = self
             .offer
@@ -307,11 +358,9 @@ impl Dialogue {
             shell.count(Count::Moved { state, why, lost });
             self.note_move(&episode, Some(lost));
         }
-        if self
-            .work
-            .as_ref()
-            .is_some_and(|work| !work.tape.is_answered())
-        {
+        let work = self.work.as_ref();
+        let waits = work.is_some_and(|work| !work.tape.is_answered());
+        if waits || self.waits_for_login() {
             self.episode = Some(episode);
         }
     }

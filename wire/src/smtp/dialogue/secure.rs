@@ -22,6 +22,7 @@ impl Dialogue {
         self.secured = true;
         self.hello = None;
         self.promised = None;
+        self.login = None;
         self.client_since = now;
         self.resume(now, shell);
     }
@@ -72,6 +73,9 @@ impl Dialogue {
             words::REFUSED
         } else if !command::arguments(line).is_empty() {
             words::NO_PARAMETERS
+        } else if self.is_logged_in() {
+            // The server could not forget it.
+            words::LOGGED_IN
         } else if in_mail {
             words::IN_MAIL
         } else if more {

@@ -1,6 +1,7 @@
 //! What the server says.
 
 use super::{Capabilities, Dialogue, End, Intake, Leg, Millis, Shell, Why, words};
+use crate::smtp::auth::Mechanisms;
 use crate::smtp::data::Scanner;
 use crate::smtp::record::{Outcome, Record};
 use crate::smtp::reply::Reply;
@@ -52,8 +53,14 @@ impl Dialogue {
         self.server_has_left = matches!(reply.code, 221 | 421);
         match self.leg {
             Leg::Greeting if reply.code == 220 => self.server_greeted(now, shell),
+            Leg::Asking if reply.class() == 2 => self.tell_names(reply, now, shell),
+            Leg::Naming if reply.class() == 2 => self.next_name(shell),
             Leg::Hello if reply.class() == 2 => self.hello_again(reply, now, shell),
-            Leg::Greeting | Leg::Hello => self.lose(Why::Leaving, now, shell),
+            Leg::Login => self.login_repeated(reply, now, shell),
+            Leg::Asking | Leg::Naming if reply.code != 421 => self.lose(Why::Unfit, now, shell),
+            Leg::Greeting | Leg::Asking | Leg::Naming | Leg::Hello => {
+                self.lose(Why::Leaving, now, shell);
+            }
             Leg::Up => self.answer(reply, now, shell),
             Leg::None | Leg::Seeking => {}
         }
@@ -67,6 +74,15 @@ impl Dialogue {
             self.client_since = now;
             shell.to_client(words::banner(&self.settings.name).as_bytes());
         }
+        if shell.reach().xclient {
+            self.ask_for_names(shell);
+        } else {
+            self.say_hello(shell);
+        }
+    }
+
+    /// The client's EHLO, where it has said one.
+    pub(super) fn say_hello(&mut self, shell: &mut dyn Shell) {
         match &self.hello {
             Some(hello) => {
                 shell.to_server(hello);
@@ -79,15 +95,22 @@ impl Dialogue {
     /// A server that takes over has answered the client's EHLO.
     fn hello_again(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
         self.learn(reply, shell);
-        let keeps = self
-            .promised
-            .is_none_or(|promised| self.offer.keeps(promised));
+        let vouched = self.has_vouched();
+        let logged_in = self.is_logged_in();
+        let keeps = self.promised.is_none_or(|mut promised| {
+            if logged_in {
+                promised.auth = Mechanisms::empty();
+            }
+            self.offer.keeps(promised)
+        });
         let serves = self.work.as_ref().is_none_or(|work| {
             self.offer
                 .serves(work.uses, work.declared.max(work.body.length()))
         });
         self.leg = Leg::Up;
-        if !keeps || !serves {
+        if keeps && serves {
+            self.take_up_login(vouched, now, shell);
+        } else {
             self.lose(Why::Unfit, now, shell);
         }
     }
@@ -100,6 +123,9 @@ impl Dialogue {
     }
 
     fn answer(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
+        if self.login.as_ref().is_some_and(|login| login.is_awaited()) {
+            return self.login_answered(reply, now, shell);
+        }
         let awaited = self
             .work
             .as_ref()
@@ -243,9 +269,12 @@ impl Dialogue {
             return shell.to_client(&told);
         }
         self.learn(reply, shell);
-        let promised = self
+        let mut promised = self
             .common
             .map_or(self.offer, |common| common.common(self.offer));
+        if !self.may_use_auth() {
+            promised.auth = Mechanisms::empty();
+        }
         self.promised = Some(promised);
         let starttls = self.offers_tls();
         shell.to_client(&promised.filter(reply, &self.settings.name, starttls));
@@ -279,12 +308,15 @@ impl Dialogue {
         shell: &mut dyn Shell,
     ) {
         let server = self.server;
+        let login = self.login.as_ref().filter(|login| login.done);
+        let login = login.and_then(|login| login.login());
         let cut = self.over == Some(End::ClientGone);
         let Some(work) = &mut self.work else { return };
         let Some(mut record) = work.record.take() else {
             return;
         };
         record.server = server;
+        record.login = login.map(Into::into);
         record.size = work.body.length();
         record.outcome = if cut {
             Outcome::Cut

@@ -52,7 +52,7 @@ impl Dialogue {
             return Some((self.server_since + timeouts.block, Due::Server));
         }
         if let Some(episode) = &self.episode
-            && !(up && work.is_some_and(|work| work.is_caught_up()))
+            && !(up && work.is_none_or(|work| work.is_caught_up()))
         {
             return Some((episode.until, Due::Move));
         }
@@ -62,7 +62,10 @@ impl Dialogue {
         }
         let awaited = work.and_then(|work| work.tape.awaited());
         let server = match (self.leg, awaited.map(|entry| entry.kind)) {
-            (Leg::Greeting | Leg::Hello, _) => Some(timeouts.command),
+            (Leg::Greeting | Leg::Asking | Leg::Naming | Leg::Hello | Leg::Login, _) => {
+                Some(timeouts.command)
+            }
+            (Leg::Up, None) if self.waits_for_login() => Some(timeouts.command),
             (Leg::Up, Some(Kind::End | Kind::Chunk(_))) => Some(timeouts.end),
             (Leg::Up, Some(Kind::Data)) => Some(timeouts.data),
             (Leg::Up, Some(_)) => Some(timeouts.command),
@@ -76,7 +79,7 @@ impl Dialogue {
         }
         let time = match self.intake {
             Intake::Data(_) | Intake::Chunk { .. } => timeouts.block,
-            Intake::Command | Intake::LongLine => timeouts.client,
+            Intake::Command | Intake::LongLine | Intake::Response => timeouts.client,
             Intake::Handshake => timeouts.handshake,
         };
         Some((self.client_since + time, Due::Client))

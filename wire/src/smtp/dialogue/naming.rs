@@ -1,0 +1,62 @@
+//! XCLIENT (Postfix's XCLIENT_README): a server with `xclient` is told who the client is before it hears anything of it.
+//!
+//! ```text
+//! 220, EHLO <the proxy>, 250 XCLIENT ..., XCLIENT ADDR=... , 220, EHLO <the client>
+//! ```
+//!
+//! A server that does not offer it is none for the session: it would take the proxy for the client, and let
+//! it do what the proxy may.
+
+use super::{Dialogue, Leg, Millis, Shell, Why};
+use crate::smtp::reply::Reply;
+use crate::smtp::xclient::{Attributes, Known};
+
+/// What is still to be told.
+#[derive(Debug)]
+pub(super) struct Naming {
+    /// XCLIENT lines, the next one last.
+    lines: Vec<String>,
+    /// They say who is logged in.
+    vouches: bool,
+}
+
+impl Dialogue {
+    /// Asks for what the server wants to be told.
+    pub(super) fn ask_for_names(&mut self, shell: &mut dyn Shell) {
+        let hello = format!("EHLO {}\r\n", self.settings.name);
+        shell.to_server(hello.as_bytes());
+        self.leg = Leg::Asking;
+    }
+
+    /// It has answered that.
+    pub(super) fn tell_names(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
+        let Some(wanted) = Attributes::of(reply) else {
+            return self.lose(Why::Unfit, now, shell);
+        };
+        let login = self.login.as_ref().filter(|login| login.done);
+        let login = login.and_then(|login| login.login());
+        let known = Known {
+            hello: self.hello.as_deref(),
+            login,
+        };
+        let mut lines = wanted.lines(&shell.origin(), known);
+        lines.reverse();
+        let vouches = login.is_some() && wanted.contains(Attributes::LOGIN);
+        self.naming = Some(Box::new(Naming { lines, vouches }));
+        self.leg = Leg::Naming;
+        self.next_name(shell);
+    }
+
+    /// It has taken a line.
+    pub(super) fn next_name(&mut self, shell: &mut dyn Shell) {
+        match self.naming.as_mut().and_then(|naming| naming.lines.pop()) {
+            Some(line) => shell.to_server(line.as_bytes()),
+            None => self.say_hello(shell),
+        }
+    }
+
+    /// Whether the server of the leg was told who is logged in.
+    pub(super) fn has_vouched(&mut self) -> bool {
+        self.naming.take().is_some_and(|naming| naming.vouches)
+    }
+}

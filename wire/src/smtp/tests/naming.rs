@@ -1,0 +1,107 @@
+//! XCLIENT: a server is told who the client is, before it hears anything of it.
+
+use super::*;
+
+const HELLO: &str = "EHLO client.example\r\n";
+const ASKED: &str = "EHLO proxy.example\r\n";
+const WANTS: &str = "250-mail.example\r\n250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n250 PIPELINING\r\n";
+const OFFER: &str = "250-mail.example\r\n250-AUTH PLAIN\r\n250 PIPELINING\r\n";
+const PLAIN: &str = "AUTH PLAIN AGFubgBzZWNyZXQ=\r\n";
+
+fn open() -> Play {
+    let mut play = Play::with(|settings| {
+        settings.hold_back = None;
+        settings.security = Security::Implicit;
+        settings.vouches = true;
+    });
+    play.room.reach.xclient = true;
+    play
+}
+
+#[test]
+fn the_client_comes_first_then_what_it_says() {
+    let mut play = open();
+    play.greeted("220 mail.example\r\n");
+    play.hears("220 proxy.example ESMTP\r\n");
+    play.client(HELLO);
+    play.asked(ASKED);
+    play.server(WANTS);
+    play.asked("XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=4711\r\n");
+    play.server("220 mail.example\r\n");
+    play.asked(HELLO);
+    play.server(OFFER);
+    play.hears("250-proxy.example\r\n250-AUTH PLAIN\r\n250 PIPELINING\r\n");
+    play.turn("MAIL FROM:<a@b.example>\r\n", "250 Ok\r\n");
+}
+
+#[test]
+fn s4_the_proxy_vouches_for_who_is_logged_in() {
+    let mut play = open();
+    play.greeted("220 mail.example\r\n");
+    play.server(WANTS);
+    play.server("220 mail.example\r\n");
+    play.turn_hello(OFFER);
+    play.client(PLAIN);
+    play.asked(PLAIN);
+    play.room.client.clear();
+    play.server("235 ok\r\n");
+    play.hears("235 ok\r\n");
+    assert!(play.dialogue.may_leave());
+    play.lost();
+    play.client("MAIL FROM:<a@b.example>\r\n");
+    play.greeted("220 other.example\r\n");
+    play.asked(ASKED);
+    play.server(WANTS);
+    play.asked(
+        "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=4711 PROTO=ESMTP HELO=client.example LOGIN=ann\r\n",
+    );
+    play.server("220 other.example\r\n");
+    play.asked(HELLO);
+    play.server(OFFER);
+    play.asked("MAIL FROM:<a@b.example>\r\n");
+    play.server("250 Ok\r\n");
+    play.hears("250 Ok\r\n");
+}
+
+#[test]
+fn a_server_that_does_not_want_to_know_is_no_server() {
+    for (asked, named) in [
+        ("250-mail.example\r\n250 PIPELINING\r\n", None),
+        ("502 what\r\n", None),
+        (WANTS, Some("501 5.5.4 Bad XCLIENT\r\n")),
+        (WANTS, Some("550 5.7.0 Error: insufficient authorization\r\n")),
+        (WANTS, Some("421 4.7.0 closing\r\n")),
+    ] {
+        let mut play = open();
+        play.greeted("220 mail.example\r\n");
+        play.client(HELLO);
+        play.server(asked);
+        if let Some(named) = named {
+            play.server(named);
+        }
+        assert!(!play.dialogue.has_server(), "{asked} {named:?}");
+        let said = String::from_utf8(std::mem::take(&mut play.room.server)).unwrap();
+        assert!(!said.contains("client.example"), "{said}");
+        // The next one hears of the client.
+        play.greeted("220 other.example\r\n");
+        play.asked(ASKED);
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_told_who_is_logged_in_does_not_get_the_session() {
+    let mut play = open();
+    play.greeted("220 mail.example\r\n");
+    play.server(WANTS);
+    play.server("220 mail.example\r\n");
+    play.turn_hello(OFFER);
+    play.client(PLAIN);
+    play.server("235 ok\r\n");
+    play.lost();
+    play.client("NOOP\r\n");
+    play.greeted("220 other.example\r\n");
+    play.server("250-mail.example\r\n250 XCLIENT ADDR\r\n");
+    play.server("220 other.example\r\n");
+    play.server(OFFER);
+    assert!(play.dialogue.quest().is_some(), "another is looked for");
+}
