@@ -47,6 +47,10 @@ const RULES: &[Rule] = &[
         look: open_relay,
     },
     Rule {
+        code: "replay-auth",
+        look: replay_auth,
+    },
+    Rule {
         code: "sticky-failback",
         look: sticky_failback,
     },
@@ -195,7 +199,7 @@ fn open_relay(_: &Model, proxy: &Proxy) -> Option<Advice> {
     let server = back
         .servers
         .iter()
-        .find(|server| server.send_proxy.is_none())?;
+        .find(|server| server.send_proxy.is_none() && !server.xclient)?;
     Some(Advice {
         at: server.at.clone(),
         text: format!(
@@ -205,6 +209,25 @@ fn open_relay(_: &Model, proxy: &Proxy) -> Option<Advice> {
         ),
         help: "add 'send-proxy-v2' here and, in Postfix, 'smtpd_upstream_proxy_protocol = haproxy'; 'posthouse probe -f <file>' \
                asks whether it relays"
+            .to_owned(),
+    })
+}
+
+fn replay_auth(_: &Model, proxy: &Proxy) -> Option<Advice> {
+    let back = proxy.back.as_ref()?;
+    back.smtp.as_ref().filter(|smtp| smtp.replay_auth)?;
+    let server = back.servers.iter().find(|server| {
+        let verified = server.tls.as_ref().is_some_and(|tls| tls.verify);
+        !verified && !server.xclient
+    })?;
+    Some(Advice {
+        at: server.at.clone(),
+        text: format!(
+            "server '{}' takes over no session whose client is logged in: secrets are said again within TLS with 'verify \
+             required' alone.",
+            server.name
+        ),
+        help: "add 'ssl' or 'starttls' with 'ca-file'; or 'xclient', which needs no secret"
             .to_owned(),
     })
 }

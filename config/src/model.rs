@@ -25,7 +25,7 @@ pub use log::{LogDestination, LogFormat, LogLines, LogTarget};
 pub use pages::{PageAction, PageRule, Pages, RedirectTo, StatsPage};
 pub use rules::{Switch, TcpRequest, TcpRule};
 pub use server::{Agent, OnError, ProxyHeader, ProxyOptions, Server, ServerAddress};
-pub use smtp::{BareLf, SmtpBack, SmtpFront, SmtpLimits, SmtpTuning};
+pub use smtp::{BareLf, SmtpAuth, SmtpBack, SmtpFront, SmtpLimits, SmtpTuning};
 pub use stick::{Converter, Expression, Fetch, KeyType, StickRule, StickTable, StoreType};
 pub use tls::{
     Authorities, BindTls, ClientVerify, Group, ServerTls, Sni, Suite, TlsRules, TlsStart,

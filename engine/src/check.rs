@@ -14,7 +14,7 @@ use config::model::{self, Back, ProxyHeader, ServerAddress};
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::check::{Action, Connect, Event, Outcome, Run, Script, Verdict};
 use wire::proxy::Addresses;
-use wire::smtp::{Capabilities, Reply};
+use wire::smtp::{Capabilities, Mechanisms, Reply};
 
 use crate::call::Call;
 use crate::connect::header;
@@ -47,16 +47,23 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// The server has answered EHLO with that. A check that goes elsewhere has heard somebody else.
-    fn learn(&self, said: Option<Vec<u8>>) {
+    fn learn(&self, said: Option<Vec<u8>>, secured: bool) {
         let said = said.unwrap_or_default();
         if let Ok(Some(reply)) = Reply::first(&said)
             && reply.code == 250
         {
-            self.learn_offer(Capabilities::of(&reply));
+            self.learn_offer(Capabilities::of(&reply), secured);
         }
     }
 
-    fn learn_offer(&self, offer: Capabilities) {
+    /// `secured`: what it has answered within TLS. In clear text, where sessions are not, it may hide how to log in.
+    fn learn_offer(&self, mut offer: Capabilities, secured: bool) {
+        if !secured && self.server.tls.is_some() {
+            if self.server.offer.get().is_some() {
+                return;
+            }
+            offer.auth = Mechanisms::all();
+        }
         let place = self.server.place_now();
         let own = place.check_port.is_none() && place.check_addr.is_none();
         let back = self.mail.as_ref().and_then(|proxy| proxy.back.as_ref());
@@ -155,6 +162,7 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
     let mut buffer = vec![0; 4096];
     // What the server has said since EHLO.
     let mut hello: Option<Vec<u8>> = None;
+    let mut secured = false;
     let mut action = run.begin();
     loop {
         action = match action {
@@ -164,6 +172,8 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
                 let event = match timeout_at(deadline, connect(subject, rule.as_ref())).await {
                     Ok(Ok(mut connected)) => {
                         let event = secure(subject, rule.as_ref(), &mut connected, deadline).await;
+                        secured =
+                            wants_tls(&subject.server.conf, &subject.server.place(), rule.as_ref());
                         stream = Some(connected);
                         deadline = subject.limits.for_script(begun, Instant::now());
                         event
@@ -174,7 +184,7 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
                 run.on(event)
             }
             Action::Send(data) => {
-                subject.learn(hello.take());
+                subject.learn(hello.take(), secured);
                 if data
                     .get(..4)
                     .is_some_and(|word| word.eq_ignore_ascii_case(b"EHLO"))
@@ -209,7 +219,7 @@ async fn once(subject: &Subject, begun: Instant) -> Outcome {
                 run.on(event)
             }
             Action::Finish(outcome) => {
-                subject.learn(hello.take());
+                subject.learn(hello.take(), secured);
                 if let Some(stream) = stream {
                     tokio::task::spawn_local(part(stream, run.polite_end()));
                 }

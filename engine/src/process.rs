@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::clock::Millis;
 use crate::counters::Gauge;
 use crate::rate::Speed;
-use crate::smtp::Journals;
+use crate::smtp::{Failures, Journals};
 
 /// Shared by all threads.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Process {
     idle: Notify,
     /// What sessions in `mode smtp` keep of their messages.
     pub journals: Journals,
+    /// Logins that servers refused.
+    pub failed_logins: Failures,
     /// Why there is no spool, if one was wanted.
     pub spool_trouble: Option<String>,
 }
@@ -105,6 +107,7 @@ impl Process {
             room: Notify::new(),
             idle: Notify::new(),
             journals,
+            failed_logins: Failures::default(),
             spool_trouble: trouble.map(|error| {
                 format!(
                     "tune.smtp.spool-dir {}: {error}",

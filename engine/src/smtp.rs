@@ -14,8 +14,10 @@
 mod acked;
 pub mod counts;
 mod desk;
+mod failures;
 mod leg;
 mod line;
+mod login;
 mod moves;
 mod offer;
 mod secure;
@@ -30,10 +32,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use wire::smtp::{Capabilities, Count, Dialogue, End, Lost, Parting, Record, ServerId, Shell};
+use wire::smtp::{
+    Capabilities, Count, Dialogue, End, Login, Lost, Origin, Parting, Reach, Record, ServerId,
+    Shell,
+};
+use zeroize::Zeroize;
 
 pub use self::counts::MailCounters;
 pub(crate) use self::desk::Desk;
+pub use self::failures::Failures;
 use self::leg::{Leg, Line, Read};
 pub use self::offer::{CommonOffer, ServerOffer};
 pub(crate) use self::settings::settings;
@@ -361,9 +368,14 @@ impl<'s> Wire<'s> {
             Read::Nothing => 0,
             Read::Some(read) => {
                 self.session.bytes_in += read as u64;
+                let mut secret = dialogue.hears_secrets();
                 self.offered = Offered::new(&buffer);
                 dialogue.client_bytes(&buffer[..read], now, self);
                 self.offered = Offered::default();
+                secret |= dialogue.hears_secrets();
+                if secret {
+                    buffer[..read].zeroize();
+                }
                 read
             }
             Read::End => {
@@ -431,6 +443,12 @@ impl Shell for Wire<'_> {
         }
     }
 
+    fn secret_to_server(&mut self, bytes: &[u8]) {
+        if let Some(server) = &mut self.server {
+            server.give_secret(bytes);
+        }
+    }
+
     fn release_server(&mut self, parting: Parting) {
         self.release(parting);
     }
@@ -469,6 +487,22 @@ impl Shell for Wire<'_> {
         if let Some(store) = self.store.take() {
             store.discard(&self.worker.mail);
         }
+    }
+
+    fn reach(&self) -> Reach {
+        self.how_reached()
+    }
+
+    fn origin(&self) -> Origin {
+        self.whom_for()
+    }
+
+    fn may_log_in(&mut self, name: Option<&str>) -> bool {
+        self.admits(name)
+    }
+
+    fn login(&mut self, login: &Login<'_>) {
+        self.note_login(login);
     }
 
     fn learned(&mut self, server: ServerId, offer: Capabilities) {

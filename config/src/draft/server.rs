@@ -20,8 +20,9 @@ pub(crate) struct ServerDraft {
     pub(crate) agent: AgentDraft,
     /// `ssl`.
     pub(crate) ssl: bool,
-    /// Where `starttls` is asked for.
+    /// Where `starttls` is asked for, and where `xclient`.
     pub(crate) starttls: Option<Spot>,
+    pub(crate) xclient: Option<Spot>,
     /// What it says of TLS; `verify` as below.
     pub(crate) tls: ServerTls,
     /// `verify` as written.
@@ -110,6 +111,7 @@ impl Default for ServerDraft {
                 minconn: 0,
                 maxqueue: 0,
                 send_proxy: None,
+                xclient: false,
                 check_send_proxy: None,
                 on_marked_down_shutdown: false,
                 on_marked_up_shutdown_backups: false,
@@ -133,6 +135,7 @@ impl Default for ServerDraft {
             agent: AgentDraft::default(),
             ssl: false,
             starttls: None,
+            xclient: None,
             tls: ServerTls::default(),
             verify: None,
             check_ssl: None,

@@ -45,6 +45,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("no-send-proxy-v2", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = false; Ok(()) }, "None in binary."),
     Row::new("no-send-proxy-v2-ssl", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = false; s.proxy.options.ssl = false; Ok(()) }, "None with TLS."),
     Row::new("no-send-proxy-v2-ssl-cn", SERVERS, "", (0, 0), |_, s| { s.proxy.v2 = false; s.proxy.options.ssl = false; s.proxy.options.common_name = false; Ok(()) }, "None with TLS and a name."),
+    Row::new("xclient", SERVERS, "", (0, 0), |a, s| { s.xclient = Some(a.spot()); Ok(()) }, "`mode smtp`: tell the client's address and login by XCLIENT; a server that does not offer it to the proxy gets no session."),
+    Row::new("no-xclient", SERVERS, "", (0, 0), |_, s| { s.xclient = None; Ok(()) }, "No XCLIENT."),
     Row::new("check-send-proxy", SERVERS, "", (0, 0), |_, s| { s.check_send_proxy = true; Ok(()) }, "Checks send a PROXY header too, wherever they go."),
     Row::new("no-check-send-proxy", SERVERS, "", (0, 0), |_, s| { s.check_send_proxy = false; Ok(()) }, "Not."),
     Row::new("on-marked-down", SERVERS, "shutdown-sessions", (1, 1), |a, s| { a.choice(&[("shutdown-sessions", ())])?; s.server.on_marked_down_shutdown = true; Ok(()) }, "End its sessions when it goes DOWN."),

@@ -3,7 +3,7 @@
 use super::{Args, BACK, FRONT, Keyword, Modifier};
 use crate::diagnostic::Fault;
 use crate::draft::Settings;
-use crate::model::BareLf;
+use crate::model::{BareLf, SmtpAuth};
 
 type Row = Keyword<Settings>;
 
@@ -35,6 +35,10 @@ pub(crate) const ROWS: &[Row] = &[
     limit!("smtp-limit recipients", recipients, 100, "`mode smtp`: recipients of one message; more hear `452 4.5.3`; default 1000, 0 is no limit."),
     limit!("smtp-limit transactions", transactions, 0, "`mode smtp`: messages of one session; then `421 4.7.0`; default 0, no limit."),
     limit!("smtp-limit command-line", command_line, 512, "`mode smtp`: octets of a command; a longer one hears `500 5.5.2`; default 4096, 0 is no limit but 64k."),
+    limit!("smtp-limit failed-logins-per-source", failed_logins_per_source, 0, "`mode smtp`: logins from one address (of IPv6: one /64) that servers refused within ten minutes; the next one hears `421 4.7.0` and reaches no server; default 0, no limit."),
+    limit!("smtp-limit failed-logins-per-name", failed_logins_per_name, 0, "`mode smtp`: the same for one name, whoever tries; who attacks a name can lock it; default 0, no limit."),
+    Row { syntax: "tls|always|never", args: (0, 1), ..Row::option("option smtp-auth", FRONT, auth, "`mode smtp`: where AUTH is offered, as far as servers offer it: within TLS, the default, in clear text too, or nowhere.") },
+    Row::option("option smtp-replay-auth", BACK, |a, s| { s.smtp.note(a); s.smtp.back.replay_auth = a.on(); Ok(()) }, "`mode smtp`: what a client has said to log in is kept as long as its session, and said again to a server that takes the session over, within TLS with `verify required` alone. Without it, and without `xclient`, such a client hears `421` and begins anew."),
     Row::option("option smtp-replay-after-data", BACK, |a, s| { s.smtp.note(a); s.smtp.back.replay_after_data = a.on(); Ok(()) }, "`mode smtp`: a message that a server has had to its end, and did not answer before it died, is sent to another: it may come twice. Without it the sender hears `451 4.4.2`, and sends again."),
     Row::new("timeout smtp-failover", BACK, "<time>", (1, 1), failover, "`mode smtp`: how long a command may wait until another server has taken the session over; default 30s."),
 ];
@@ -87,6 +91,20 @@ fn bare_lf(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
     Ok(())
 }
 
+fn auth(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
+    settings.smtp.note(args);
+    settings.smtp.front.auth = match args.modifier {
+        Modifier::Default => SmtpAuth::Tls,
+        Modifier::No => SmtpAuth::Never,
+        Modifier::None => args.choice(&[
+            ("tls", SmtpAuth::Tls),
+            ("always", SmtpAuth::Always),
+            ("never", SmtpAuth::Never),
+        ])?,
+    };
+    Ok(())
+}
+
 fn failover(args: &mut Args<'_>, settings: &mut Settings) -> Result<(), Fault> {
     settings.smtp.note(args);
     let word = args.peek();
@@ -117,6 +135,8 @@ mod tests {
             ("recipients", limits.recipients),
             ("transactions", limits.transactions),
             ("command-line", limits.command_line),
+            ("failed-logins-per-source", limits.failed_logins_per_source),
+            ("failed-logins-per-name", limits.failed_logins_per_name),
         ] {
             let row = ROWS
                 .iter()

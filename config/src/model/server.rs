@@ -52,6 +52,8 @@ pub struct Server {
     pub maxqueue: u32,
     /// `send-proxy`, `send-proxy-v2` and their kin.
     pub send_proxy: Option<ProxyHeader>,
+    /// `xclient`: it is told who the client is by XCLIENT.
+    pub xclient: bool,
     /// The header checks send: follows `send_proxy` unless `port` or `addr` is set, and `check-send-proxy`.
     pub check_send_proxy: Option<ProxyHeader>,
     /// `on-marked-down shutdown-sessions`.

@@ -12,6 +12,8 @@ pub struct SmtpFront {
     pub bare_lf: BareLf,
     /// `option smtp-hash-addresses`.
     pub hash_addresses: bool,
+    /// `option smtp-auth`.
+    pub auth: SmtpAuth,
     /// `smtp-limit`, each.
     pub limits: SmtpLimits,
 }
@@ -22,6 +24,7 @@ impl Default for SmtpFront {
             name: None,
             bare_lf: BareLf::Normalise,
             hash_addresses: false,
+            auth: SmtpAuth::Tls,
             limits: SmtpLimits::default(),
         }
     }
@@ -36,7 +39,18 @@ pub enum BareLf {
     Reject,
 }
 
-/// `smtp-limit`: bounds of one session; zero is none.
+/// Where clients may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpAuth {
+    /// Within TLS.
+    Tls,
+    /// In clear text, too.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// `smtp-limit`: bounds of one session, and of failed logins; zero is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SmtpLimits {
     /// `errors`: replies of 5xx that a client may earn.
@@ -47,6 +61,10 @@ pub struct SmtpLimits {
     pub transactions: u32,
     /// `command-line`: octets with its end.
     pub command_line: u32,
+    /// `failed-logins-per-source`: logins that servers refused in ten minutes, from one address.
+    pub failed_logins_per_source: u32,
+    /// `failed-logins-per-name`: the same, for one name.
+    pub failed_logins_per_name: u32,
 }
 
 impl Default for SmtpLimits {
@@ -57,6 +75,8 @@ impl Default for SmtpLimits {
             recipients: 1_000,
             transactions: 0,
             command_line: 4_096,
+            failed_logins_per_source: 0,
+            failed_logins_per_name: 0,
         }
     }
 }
@@ -66,6 +86,8 @@ impl Default for SmtpLimits {
 pub struct SmtpBack {
     /// `option smtp-replay-after-data`: a message whose fate is unknown is sent to another server.
     pub replay_after_data: bool,
+    /// `option smtp-replay-auth`: secrets are kept while their session lasts, and another server hears them.
+    pub replay_auth: bool,
     /// `timeout smtp-failover`: how long a command may wait for another server.
     pub failover: Duration,
 }
@@ -79,6 +101,7 @@ impl Default for SmtpBack {
     fn default() -> Self {
         Self {
             replay_after_data: false,
+            replay_auth: false,
             failover: Duration::from_secs(30),
         }
     }

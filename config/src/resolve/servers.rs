@@ -86,6 +86,11 @@ impl Context<'_> {
             let fault = Fault::warning("stray-option", text).shape(Shape::Whole);
             report.fault(&target.spot, fault.help("add 'send-proxy-v2'"));
         }
+        if let Some(spot) = draft.xclient.as_ref().filter(|_| !super::is_smtp(proxy)) {
+            let fault = Fault::new("needs-smtp", "'xclient' needs 'mode smtp'.");
+            let help = "write 'mode smtp'; or 'send-proxy-v2', which needs no dialogue";
+            report.fault(spot, fault.help(help));
+        }
         let agent = agent::resolve(proxy, draft, &target.spot, report);
         let (tls, check_tls, check_ssl) = tls::server(proxy, draft, &self.global.tls, report);
         Some(Server {
@@ -96,6 +101,7 @@ impl Context<'_> {
             fqdn,
             send_proxy: draft.proxy.header(),
             check_send_proxy: draft.proxy_of_checks(),
+            xclient: draft.xclient.is_some(),
             tls,
             check_tls,
             check_ssl,

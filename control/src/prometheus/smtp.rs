@@ -36,6 +36,7 @@ const SINGLES: &[(Metric, One)] = &[
 #[rustfmt::skip]
 const LABELLED: &[(Metric, &str, Names, Many)] = &[
     (counter("transactions_total", "Transactions that have ended, by what became of them."), "outcome", counts::OUTCOMES, |t, at| &t.transactions[at]),
+    (counter("logins_total", "Logins of clients, by what became of them: failed are those that a server could not judge, limited those that reached none."), "outcome", counts::LOGINS, |t, at| &t.logins[at]),
     (counter("moves_total", "Sessions carried over to another server, by where in the dialogue they were."), "state", counts::STATES, |t, at| &t.moved[at]),
     (counter("moves_for_total", "The same, by why their server was left."), "reason", counts::REASONS, |t, at| &t.moved_for[at]),
     (counter("failures_total", "Failures of servers that clients had to be told of, by where in the dialogue they were."), "state", counts::STATES, |t, at| &t.not_moved[at]),

@@ -35,7 +35,7 @@ pub(super) async fn once(subject: &Subject, deep: &Deep, begun: Instant) -> Outc
     let (visit, stream) =
         visit::pay(plan, patience, super::words, connect(subject, None), secure).await;
     if let Some(offer) = visit.offer() {
-        subject.learn_offer(offer.capabilities());
+        subject.learn_offer(offer.capabilities(), tls || visit.is_secured());
     }
     let shown = server.check_tls.as_ref().filter(|_| visit.is_secured());
     let shown = shown.and_then(|connector| connector.seen());

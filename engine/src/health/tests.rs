@@ -35,6 +35,7 @@ fn conf() -> Server {
         minconn: 0,
         maxqueue: 0,
         send_proxy: None,
+        xclient: false,
         check_send_proxy: None,
         on_marked_down_shutdown: false,
         on_marked_up_shutdown_backups: false,

@@ -11,14 +11,18 @@ pub type Names = &'static [&'static str];
 /// First digits of replies.
 pub const CLASSES: Names = &["2xx", "3xx", "4xx", "5xx"];
 /// Where in a dialogue a reply stands.
-pub const PHASES: Names = &["hello", "mail", "rcpt", "data", "end", "chunk", "other"];
+pub const PHASES: Names = &[
+    "hello", "auth", "mail", "rcpt", "data", "end", "chunk", "other",
+];
 /// States of the replay matrix (docs/smtp.md).
-pub const STATES: Names = &["S0", "S1", "S2", "S5", "S6", "S6'", "S7", "S8", "S9"];
+pub const STATES: Names = &["S0", "S1", "S2", "S4", "S5", "S6", "S6'", "S7", "S8", "S9"];
 /// Why a server was left.
 pub const REASONS: Names = &[
     "first", "closed", "reset", "silent", "down", "leaving", "busy", "unfit", "nonsense",
     "failback",
 ];
+/// What became of a login: the last ones are failures of a server, and those that no server was asked for.
+pub const LOGINS: Names = &["accepted", "refused", "failed", "limited"];
 /// What became of a transaction.
 pub const OUTCOMES: Names = &["delivered", "refused", "abandoned", "cut", "unknown"];
 
@@ -35,6 +39,8 @@ pub struct MailTotals {
     pub moved_for: [Total; REASONS.len()],
     /// Failures that clients had to be told of, by [`STATES`].
     pub not_moved: [Total; STATES.len()],
+    /// Logins, by [`LOGINS`].
+    pub logins: [Total; LOGINS.len()],
     /// Messages that outgrew the journal.
     pub unprotected: Total,
     /// Messages whose server died before it answered their end.
@@ -67,6 +73,7 @@ impl Totals for MailTotals {
         ];
         let rows = [
             &self.transactions[..],
+            &self.logins,
             &self.moved,
             &self.moved_for,
             &self.not_moved,
@@ -148,12 +155,13 @@ impl MailTotals {
 fn phase_of(phase: Phase) -> usize {
     match phase {
         Phase::Hello => 0,
-        Phase::Mail => 1,
-        Phase::Rcpt => 2,
-        Phase::Data => 3,
-        Phase::End => 4,
-        Phase::Chunk => 5,
-        Phase::Other => 6,
+        Phase::Auth => 1,
+        Phase::Mail => 2,
+        Phase::Rcpt => 3,
+        Phase::Data => 4,
+        Phase::End => 5,
+        Phase::Chunk => 6,
+        Phase::Other => 7,
     }
 }
 
@@ -162,12 +170,13 @@ fn state_of(state: State) -> usize {
         State::S0 => 0,
         State::S1 => 1,
         State::S2 => 2,
-        State::S5 => 3,
-        State::S6 => 4,
-        State::S6Unprotected => 5,
-        State::S7 => 6,
-        State::S8 => 7,
-        State::S9 => 8,
+        State::S4 => 3,
+        State::S5 => 4,
+        State::S6 => 5,
+        State::S6Unprotected => 6,
+        State::S7 => 7,
+        State::S8 => 8,
+        State::S9 => 9,
     }
 }
 

@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, shutdown};
 
+use zeroize::Zeroize;
+
 use crate::socket::Socket;
 use crate::tls::Stream;
 
@@ -42,6 +44,8 @@ pub(super) struct Leg {
     /// Bytes it has not taken, from `sent` on.
     queue: Vec<u8>,
     sent: usize,
+    /// There is a secret in the queue.
+    secret: bool,
     /// What a write has met; told by the next read.
     broken: Option<Errno>,
     /// Bytes it has taken.
@@ -58,6 +62,7 @@ impl Leg {
             tls: line.tls,
             queue: Vec::new(),
             sent: 0,
+            secret: false,
             broken: None,
             taken: 0,
         }
@@ -150,6 +155,18 @@ impl Leg {
         }
     }
 
+    /// The same; the queue is overwritten when it is out.
+    pub(super) fn give_secret(&mut self, bytes: &[u8]) {
+        // What grows leaves a copy behind.
+        let all = self.queue.len() + bytes.len();
+        let mut queue = Vec::with_capacity(all);
+        queue.extend_from_slice(&self.queue);
+        queue.extend_from_slice(bytes);
+        self.queue.zeroize();
+        self.queue = queue;
+        self.secret = true;
+    }
+
     /// Sends what is queued as far as it goes.
     pub(super) fn flush(&mut self) {
         self.push(false);
@@ -171,6 +188,9 @@ impl Leg {
         if self.sent == self.queue.len() || self.broken.is_some() {
             // An idle leg has no memory.
             self.sent = 0;
+            if std::mem::take(&mut self.secret) {
+                self.queue.zeroize();
+            }
             self.queue = Vec::new();
         }
         if !self.is_full() && self.broken.is_none() {

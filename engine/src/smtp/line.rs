@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use wire::smtp::{Outcome, Record};
+use wire::smtp::{Login, Outcome, Record};
 
 use super::counts::{outcome_name, reason_name, state_name};
 use crate::backend::Backend;
+use crate::clock::Clock;
 use crate::log::{Level, Line, Route, line};
 use crate::order::SessionId;
 use crate::session::Session;
@@ -69,6 +70,9 @@ fn text(worker: &Worker, session: &Session, record: &Record) -> String {
     if record.refused > 0 {
         let _ = write!(out, "/{}:{}", record.refused, record.refused_code);
     }
+    if let Some(login) = &record.login {
+        let _ = write!(out, " login={}", shown(login.as_bytes(), hide));
+    }
     let _ = write!(out, " size={}", record.size);
     if !parameters.is_empty() {
         let _ = write!(out, " with=\"{}\"", shown(parameters, hide));
@@ -107,6 +111,60 @@ fn text(worker: &Worker, session: &Session, record: &Record) -> String {
     }
     let _ = write!(out, " reply=\"{}\"", shown(&record.reply, hide));
     out
+}
+
+/// Writes the line of a login that came to nothing, so that whoever watches logs can see who tries names and passwords:
+///
+/// ```text
+/// 192.0.2.1:41234 [25/Nov/2026:10:11:12.345] submission~ mail/mail2 login id=0x500010000010 refused mechanism=PLAIN login=ann
+///   code=535 reply="535 5.7.8 Error: authentication failed"
+/// ```
+pub(super) fn tell_login(worker: &Worker, session: &Session, login: &Login<'_>, outcome: &str) {
+    let front = session.ingress.front();
+    let logger = &session.ingress.proxy.logger;
+    if !logger.is_on() {
+        return;
+    }
+    let hide = front.smtp.as_ref().is_some_and(|smtp| smtp.hash_addresses);
+    let now = Clock::get().now();
+    let mut text = String::with_capacity(160);
+    line::client_and_time(&mut text, session, now);
+    let backend = session.backend.as_ref();
+    let server = session.server.as_ref();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        " {}{} {}/{} login id={} {outcome}",
+        session.ingress.proxy.name(),
+        session.transport(),
+        backend.map_or("", |proxy| &**proxy.name()),
+        server.map_or("<NOSRV>", |server| server.name()),
+        SessionId::new(worker.id, session.id),
+    );
+    if !login.mechanism.is_empty() {
+        let _ = write!(text, " mechanism={}", login.mechanism);
+    }
+    if let Some(name) = login.name {
+        let _ = write!(text, " login={}", shown(name.as_bytes(), hide));
+    }
+    if login.code != 0 {
+        let _ = write!(
+            text,
+            " code={} reply=\"{}\"",
+            login.code,
+            shown(login.reply, hide)
+        );
+    }
+    let level = match front.log_separate_errors {
+        true => Level::Err,
+        false => Level::Info,
+    };
+    worker.log.push(Line {
+        route: Route::Proxy(Arc::clone(logger)),
+        level,
+        at: session.began + u64::from(session.age()),
+        text,
+    });
 }
 
 /// The address of `FROM:<...> <parameters>`, and the parameters.

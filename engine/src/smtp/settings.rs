@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{BareLf, Front, Model, Proxy, SmtpLimits, TlsStart};
-use wire::smtp::{BareNewline, JournalBounds, Limits, Security, Settings, Timeouts};
+use config::model::{BareLf, Front, Model, Proxy, SmtpAuth, SmtpLimits, TlsStart};
+use wire::smtp::{Auth, BareNewline, JournalBounds, Limits, Security, Settings, Timeouts};
 
 use crate::clock::Millis;
 use crate::host;
@@ -30,6 +30,13 @@ pub(crate) fn settings(
             Some(TlsStart::AtOnce) => Security::Implicit,
             Some(TlsStart::OnRequest { required }) => Security::StartTls { required },
         },
+        auth: match told.auth {
+            SmtpAuth::Tls => Auth::Secured,
+            SmtpAuth::Always => Auth::Anywhere,
+            SmtpAuth::Never => Auth::Never,
+        },
+        replay_auth: servers.replay_auth,
+        vouches: back.servers.iter().any(|server| server.xclient),
         bare_newline: match told.bare_lf {
             BareLf::Normalise => BareNewline::Normalise,
             BareLf::Reject => BareNewline::Refuse,

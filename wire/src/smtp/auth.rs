@@ -326,7 +326,11 @@ mod tests {
                 Some("ann"),
             ),
             (Mechanisms::CRAM_MD5, "YW5uIDEyMzQ=", Some("ann")),
-            (Mechanisms::SCRAM_SHA_256, "biwsbj1hbm4scj1hYmM=", Some("ann")),
+            (
+                Mechanisms::SCRAM_SHA_256,
+                "biwsbj1hbm4scj1hYmM=",
+                Some("ann"),
+            ),
             (Mechanisms::SCRAM_SHA_256, "biwsbj1hPTJDLHI9YWJj", None),
             (Mechanisms::NTLM, "YW5uIDEyMzQ=", None),
             (Mechanisms::PLAIN, "=", None),

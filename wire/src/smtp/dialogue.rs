@@ -428,12 +428,12 @@ impl Dialogue {
         if !self.has_server() {
             return;
         }
-        let drained = self.work.as_ref().is_none_or(|work| work.tape.is_drained());
-        let drained = drained && !self.hears_secrets();
+        let listens = self.work.as_ref().is_none_or(|work| work.server_listens());
+        let listens = listens && !self.hears_secrets();
         let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
         let parting = if self.server_has_left {
             Parting::Done
-        } else if self.leg == Leg::Up && drained && !body {
+        } else if self.leg == Leg::Up && listens && !body {
             shell.to_server(b"QUIT\r\n");
             Parting::Polite
         } else {

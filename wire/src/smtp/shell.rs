@@ -23,6 +23,11 @@ pub trait Shell {
     /// may write at once or gather what one input brings.
     fn to_server(&mut self, bytes: &[u8]);
 
+    /// The same, and what was kept of them until they went out is overwritten.
+    fn secret_to_server(&mut self, bytes: &[u8]) {
+        self.to_server(bytes);
+    }
+
     /// The server's leg is given up, as `parting` says. [`Parting::Done`]: close it. [`Parting::Polite`]: write what
     /// is queued, then close without a reset. [`Parting::Hard`]: forget what is queued and close; what the server
     /// has is not a whole message.

@@ -122,6 +122,12 @@ impl Tape {
         self.entries.last().copied()
     }
 
+    /// What this server was sent last.
+    pub(super) fn last_sent(&self) -> Option<Kind> {
+        let last = self.sent.checked_sub(1)?;
+        self.get(last).map(|entry| entry.kind)
+    }
+
     pub(super) fn line(&self, entry: Entry) -> &[u8] {
         &self.bytes[entry.begin as usize..entry.end as usize]
     }

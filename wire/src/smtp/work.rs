@@ -63,6 +63,12 @@ impl Work {
         self.tape.heard >= self.tape.told && self.body_sent == self.body.length()
     }
 
+    /// Whether this server would take what it is sent next for a command: not for a part of a message whose end waits.
+    pub(super) fn server_listens(&self) -> bool {
+        let within = self.tape.last_sent() == Some(Kind::Data) || self.chunk_open;
+        self.tape.is_drained() && !within
+    }
+
     /// Whether what the client sends of a body can go to the server at once.
     pub(super) fn is_live(&self) -> bool {
         self.is_caught_up() && self.tape.is_drained() && !self.waits_written

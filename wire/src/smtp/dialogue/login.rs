@@ -33,7 +33,9 @@ impl Dialogue {
 
     /// Whether the client waits for an answer to what it has said to log in.
     pub(super) fn waits_for_login(&self) -> bool {
-        self.login.as_ref().is_some_and(|login| login.is_waited_for())
+        self.login
+            .as_ref()
+            .is_some_and(|login| login.is_waited_for())
     }
 
     pub(super) fn is_logged_in(&self) -> bool {
@@ -130,19 +132,14 @@ impl Dialogue {
     pub(super) fn advance_login(&mut self, now: Millis, shell: &mut dyn Shell) {
         let Some(login) = &mut self.login else { return };
         if let Some(line) = login.due() {
-            shell.to_server(line);
+            shell.secret_to_server(line);
             login.sent += 1;
             self.server_since = now;
         }
     }
 
     /// The server has answered what the client waits for.
-    pub(super) fn login_answered(
-        &mut self,
-        reply: &Reply<'_>,
-        now: Millis,
-        shell: &mut dyn Shell,
-    ) {
+    pub(super) fn login_answered(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
         if reply.code == 421 {
             return self.lose(Why::Leaving, now, shell);
         }
@@ -191,12 +188,7 @@ impl Dialogue {
     }
 
     /// This server has answered the client's EHLO in place of another, which had let the client in, or was about to.
-    pub(super) fn take_up_login(
-        &mut self,
-        vouched: bool,
-        now: Millis,
-        shell: &mut dyn Shell,
-    ) {
+    pub(super) fn take_up_login(&mut self, vouched: bool, now: Millis, shell: &mut dyn Shell) {
         let Some(login) = &mut self.login else { return };
         if login.done && vouched {
             return login.skip();
@@ -215,12 +207,7 @@ impl Dialogue {
     }
 
     /// A server that takes over has answered a line of the login.
-    pub(super) fn login_repeated(
-        &mut self,
-        reply: &Reply<'_>,
-        now: Millis,
-        shell: &mut dyn Shell,
-    ) {
+    pub(super) fn login_repeated(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
         let Some(login) = &mut self.login else { return };
         if login.repeats(reply.code) {
             if login.is_caught_up() {

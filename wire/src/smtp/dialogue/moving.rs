@@ -55,6 +55,7 @@ impl Dialogue {
         self.left = why;
         let carried = self.keep_login(shell);
         let waits = self.waits_for_login();
+        let in_body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
         let Some(work) = &mut self.work else {
             if waits {
                 return self.seek_from(state, why, now);
@@ -75,6 +76,12 @@ impl Dialogue {
         let replay_end = self.settings.replay_after_data && why != Why::Silent;
         match state {
             State::S7 if !(replay_end && work.body.is_whole()) => self.outcome_unknown(now, shell),
+            _ if !carried && !in_body && !work.tape.is_answered() => {
+                shell.count(Count::NotMoved { state, why });
+                let reply = words::login_lost(&self.settings.name);
+                self.close_record(Some(reply.as_bytes()), now, shell);
+                self.finish_saying(reply.as_bytes(), End::NoServer, now, shell);
+            }
             _ if state == State::S6Unprotected || work.spoiled || !carried => {
                 shell.count(Count::NotMoved { state, why });
                 self.spoil(words::TRY_AGAIN, now, shell);

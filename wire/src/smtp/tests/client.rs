@@ -26,6 +26,7 @@ pub(crate) struct Fate {
 enum Expect {
     Banner,
     Ehlo,
+    Auth,
     Mail,
     Rcpt(usize),
     Data,
@@ -48,6 +49,8 @@ enum Stage {
 pub(crate) struct Client {
     letters: Vec<Letter>,
     pipelining: bool,
+    /// What it says to log in, line by line, the next one last.
+    pub(crate) login: Vec<&'static str>,
     stage: Stage,
     at: usize,
     next_recipient: usize,
@@ -66,6 +69,7 @@ impl Client {
         Self {
             letters,
             pipelining,
+            login: Vec::new(),
             stage: Stage::Begin,
             at: 0,
             next_recipient: 0,
@@ -121,6 +125,10 @@ impl Client {
         match expected {
             Expect::Banner => return assert!(reply.starts_with("220 "), "{reply}"),
             Expect::Ehlo => return assert_eq!(class, "2", "{reply}"),
+            Expect::Auth => {
+                let code = if self.login.is_empty() { "235" } else { "334" };
+                return assert_eq!(&reply[..3], code, "{reply}");
+            }
             Expect::Quit => {
                 assert_eq!(&reply[..3], "221");
                 self.finished = true;
@@ -181,7 +189,10 @@ impl Client {
                 self.line("EHLO client", Expect::Ehlo);
                 self.stage = Stage::Done;
             }
-            Stage::Begin | Stage::Done => self.next_letter(),
+            Stage::Begin | Stage::Done => match self.login.pop() {
+                Some(line) => self.line(line, Expect::Auth),
+                None => self.next_letter(),
+            },
             Stage::Envelope => self.envelope(),
             Stage::Body => self.body(),
         }

@@ -15,18 +15,48 @@ fn letter(index: usize, chunks: &[usize]) -> Letter {
     }
 }
 
-/// The recorded sessions: their messages, and whether the client pipelines.
-fn sessions() -> Vec<(Vec<Letter>, bool)> {
+/// A recorded session.
+#[derive(Debug)]
+struct Session {
+    letters: Vec<Letter>,
+    pipelining: bool,
+    login: Option<Login>,
+}
+
+/// How the client logs in, and another server gets to know.
+#[derive(Debug, Clone, Copy)]
+enum Login {
+    /// In one line, which is said again.
+    Plain,
+    /// Line by line, the same.
+    Steps,
+    /// In one line; the proxy vouches for it.
+    Vouched,
+}
+
+fn sessions() -> Vec<Session> {
+    let session = |letters: Vec<Letter>, pipelining| Session {
+        letters,
+        pipelining,
+        login: None,
+    };
+    let logged_in = |login| Session {
+        login: Some(login),
+        ..session(vec![letter(0, &[]), letter(1, &[21])], true)
+    };
     vec![
-        (vec![letter(0, &[])], false),
-        (vec![letter(0, &[])], true),
-        (vec![letter(0, &[21])], true),
-        (vec![letter(0, &[5, 0, 16])], true),
-        (vec![letter(0, &[14, 7, 0])], false),
-        (
+        session(vec![letter(0, &[])], false),
+        session(vec![letter(0, &[])], true),
+        session(vec![letter(0, &[21])], true),
+        session(vec![letter(0, &[5, 0, 16])], true),
+        session(vec![letter(0, &[14, 7, 0])], false),
+        session(
             vec![letter(0, &[]), letter(1, &[4, 17]), letter(2, &[])],
             true,
         ),
+        logged_in(Login::Plain),
+        logged_in(Login::Steps),
+        logged_in(Login::Vouched),
     ]
 }
 
@@ -47,25 +77,40 @@ struct Moment {
     answered: usize,
 }
 
-fn mood() -> Mood {
+fn mood(session: &Session) -> Mood {
     Mood {
         pipelining: true,
         refuses: Some('x'),
+        auth: session.login.is_some(),
+        xclient: matches!(session.login, Some(Login::Vouched)),
         ..Mood::default()
     }
 }
 
-fn begin(session: &(Vec<Letter>, bool), hold_back: bool) -> World {
+fn begin(session: &Session, hold_back: bool) -> World {
     let mut settings = Settings::new("proxy.example");
     settings.hold_back = hold_back.then_some(10);
     settings.flight = 0;
-    World::new(settings, session.0.clone(), session.1)
+    settings.auth = Auth::Anywhere;
+    settings.vouches = matches!(session.login, Some(Login::Vouched));
+    settings.replay_auth = !settings.vouches;
+    let mut world = World::new(settings, session.letters.clone(), session.pipelining);
+    world.room.reach = Reach {
+        verified: true,
+        xclient: matches!(session.login, Some(Login::Vouched)),
+    };
+    world.client.login = match session.login {
+        None => vec![],
+        Some(Login::Steps) => vec!["c2VjcmV0", "YW5u", "AUTH LOGIN"],
+        Some(Login::Plain | Login::Vouched) => vec!["AUTH PLAIN AGFubgBzZWNyZXQ="],
+    };
+    world
 }
 
 /// One thing after the other, always in the same order. `false`: nothing is left to do.
-fn turn(world: &mut World) -> bool {
+fn turn(world: &mut World, session: &Session) -> bool {
     if world.dialogue.quest().is_some() {
-        world.join(mood());
+        world.join(mood(session));
     }
     world.client_hears(1)
         || world.client_speaks(usize::MAX)
@@ -74,7 +119,7 @@ fn turn(world: &mut World) -> bool {
         || world.server_speaks(1)
 }
 
-fn run(session: &(Vec<Letter>, bool), hold_back: bool, death: Death) -> (World, Option<Moment>) {
+fn run(session: &Session, hold_back: bool, death: Death) -> (World, Option<Moment>) {
     let mut world = begin(session, hold_back);
     let mut moment = None;
     loop {
@@ -90,7 +135,7 @@ fn run(session: &(Vec<Letter>, bool), hold_back: bool, death: Death) -> (World, 
             });
             world.kill();
         }
-        if !turn(&mut world) {
+        if !turn(&mut world, session) {
             return (world, moment);
         }
     }
@@ -106,10 +151,10 @@ fn queued(world: &World) -> usize {
 }
 
 /// Where in the bytes for the server each message has ended.
-fn ends(session: &(Vec<Letter>, bool), hold_back: bool) -> Vec<usize> {
+fn ends(session: &Session, hold_back: bool) -> Vec<usize> {
     let mut world = begin(session, hold_back);
     let mut found = Vec::new();
-    while turn(&mut world) {
+    while turn(&mut world, session) {
         if world.mailbox.borrow().len() > found.len() {
             found.push(world.to_server);
         }
@@ -123,14 +168,14 @@ fn at_every_byte_of_either_direction() {
         for hold_back in [false, true] {
             let (whole, _) = run(&session, hold_back, Death::Never);
             let ends = ends(&session, hold_back);
-            assert_eq!(ends.len(), session.0.len());
+            assert_eq!(ends.len(), session.letters.len());
             let hears = (0..=whole.to_server).map(Death::Hears);
             let says = (0..=whole.from_server).map(Death::Says);
             for death in hears.chain(says) {
                 let (mut world, moment) = run(&session, hold_back, death);
                 let what = format!(
-                    "{death:?}, pipelining {}, {:?}",
-                    session.1, session.0[0].chunks
+                    "{death:?}, {:?}, pipelining {}, {:?}",
+                    session.login, session.pipelining, session.letters[0].chunks
                 );
                 let Some(moment) = moment else {
                     continue;
@@ -154,7 +199,7 @@ fn at_every_byte_of_either_direction() {
                 let records = world.room.records.len();
                 assert_eq!(
                     records,
-                    session.0.len(),
+                    session.letters.len(),
                     "{what}: one record per transaction"
                 );
                 world.check(false);

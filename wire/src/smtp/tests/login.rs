@@ -3,7 +3,8 @@
 use super::*;
 
 const HELLO: &str = "EHLO client.example\r\n";
-const OFFER: &str = "250-mail.example\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN CRAM-MD5 EXTERNAL\r\n";
+const OFFER: &str =
+    "250-mail.example\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN CRAM-MD5 EXTERNAL\r\n";
 const TOLD: &str = "250-proxy.example\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN CRAM-MD5\r\n";
 /// ann, secret
 const PLAIN: &str = "AUTH PLAIN AGFubgBzZWNyZXQ=\r\n";
@@ -138,8 +139,13 @@ fn an_exchange_passes_line_by_line_and_is_told() {
 
 #[test]
 fn too_much_and_not_plain() {
-    let bad = "421 4.7.0 proxy.example Line too long or not plain within AUTH, closing connection\r\n";
-    for response in ["a\0b\r\n".to_owned(), "a\rb\r\n".to_owned(), "x".repeat(12_288)] {
+    let bad =
+        "421 4.7.0 proxy.example Line too long or not plain within AUTH, closing connection\r\n";
+    for response in [
+        "a\0b\r\n".to_owned(),
+        "a\rb\r\n".to_owned(),
+        "x".repeat(12_288),
+    ] {
         let mut play = open(|_| {});
         play.turn("AUTH LOGIN\r\n", "334 VXNlcm5hbWU6\r\n");
         play.client(&response);
@@ -182,7 +188,15 @@ fn s4_another_server_hears_the_login_again_where_it_is_kept() {
     play.asked("MAIL FROM:<a@b.example>\r\n");
     play.server("250 Ok\r\n");
     play.hears("250 Ok\r\n");
-    let moved = |count: &Count| matches!(count, Count::Moved { state: State::S4, .. });
+    let moved = |count: &Count| {
+        matches!(
+            count,
+            Count::Moved {
+                state: State::S4,
+                ..
+            }
+        )
+    };
     assert!(play.room.counts.iter().any(moved), "{:?}", play.room.counts);
 }
 

@@ -573,6 +573,27 @@ fn an_idle_server_that_leaves_is_replaced_and_an_idle_client_hears_of_its_own_id
     assert_eq!(play.dialogue.ended(), Some(End::ServerLeft));
 }
 
+/// The end of a message waits for TCP's acknowledgement: a QUIT there would be the rest of it.
+#[test]
+fn a_client_that_hangs_up_while_the_end_waits_leaves_no_message() {
+    for body in ["BDAT 8 LAST\r\nBody.\r\n\n", "DATA\r\n"] {
+        let mut play = Play::with(|settings| settings.hold_back = Some(10));
+        play.open_now();
+        play.turn("MAIL FROM:<a@b.example>\r\n", "250 Ok\r\n");
+        play.turn("RCPT TO:<c@d.example>\r\n", "250 Ok\r\n");
+        play.client(body);
+        if body.starts_with("DATA") {
+            play.server("354 go\r\n");
+            play.client("Body.\r\n.\r\n");
+        }
+        assert!(play.dialogue.wants_acknowledgement(), "{body}");
+        play.room.server.clear();
+        play.dialogue.client_gone(play.now, &mut play.room);
+        play.asked("");
+        assert_eq!(play.room.released, [Parting::Hard]);
+    }
+}
+
 #[test]
 fn a_client_that_hangs_up_cancels_everything() {
     let mut play = in_data();

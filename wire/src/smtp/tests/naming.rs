@@ -4,7 +4,8 @@ use super::*;
 
 const HELLO: &str = "EHLO client.example\r\n";
 const ASKED: &str = "EHLO proxy.example\r\n";
-const WANTS: &str = "250-mail.example\r\n250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n250 PIPELINING\r\n";
+const WANTS: &str =
+    "250-mail.example\r\n250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n250 PIPELINING\r\n";
 const OFFER: &str = "250-mail.example\r\n250-AUTH PLAIN\r\n250 PIPELINING\r\n";
 const PLAIN: &str = "AUTH PLAIN AGFubgBzZWNyZXQ=\r\n";
 
@@ -69,7 +70,10 @@ fn a_server_that_does_not_want_to_know_is_no_server() {
         ("250-mail.example\r\n250 PIPELINING\r\n", None),
         ("502 what\r\n", None),
         (WANTS, Some("501 5.5.4 Bad XCLIENT\r\n")),
-        (WANTS, Some("550 5.7.0 Error: insufficient authorization\r\n")),
+        (
+            WANTS,
+            Some("550 5.7.0 Error: insufficient authorization\r\n"),
+        ),
         (WANTS, Some("421 4.7.0 closing\r\n")),
     ] {
         let mut play = open();

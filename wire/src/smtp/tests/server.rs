@@ -24,13 +24,22 @@ pub(crate) struct Mood {
     pub(crate) end: Option<&'static str>,
     /// Recipients it refuses, by a letter in their address.
     pub(crate) refuses: Option<char>,
+    /// It takes mail only from who is logged in: ann, by her password or by XCLIENT.
+    pub(crate) auth: bool,
+    /// It takes nothing until it was told for whom.
+    pub(crate) xclient: bool,
 }
 
 #[derive(Debug)]
 enum Mode {
     Command,
     Data,
-    Chunk { left: usize, last: bool },
+    /// AUTH LOGIN: how much of it is there.
+    Login(usize),
+    Chunk {
+        left: usize,
+        last: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -44,6 +53,8 @@ pub(crate) struct Server {
     recipients: Vec<String>,
     body: Vec<u8>,
     commands: usize,
+    named: bool,
+    logged_in: bool,
     pub(crate) closed: bool,
     /// Commands that no correct session would send.
     pub(crate) nonsense: Vec<String>,
@@ -61,6 +72,8 @@ impl Server {
             recipients: Vec::new(),
             body: Vec::new(),
             commands: 0,
+            named: false,
+            logged_in: false,
             closed: false,
             nonsense: Vec::new(),
         }
@@ -91,6 +104,10 @@ impl Server {
                 self.mode = Mode::Command;
                 self.end();
             }
+            Mode::Login(step) if self.input.ends_with(b"\r\n") => {
+                let line = std::mem::take(&mut self.input);
+                self.login(step, &line);
+            }
             Mode::Chunk { left, last } if self.input.len() == left => self.chunk(last),
             _ => {}
         }
@@ -117,9 +134,39 @@ impl Server {
                 } else {
                     ""
                 };
+                let auth = if self.mood.auth {
+                    "250-AUTH PLAIN LOGIN\r\n"
+                } else {
+                    ""
+                };
+                let xclient = if self.mood.xclient && !self.named {
+                    "250-XCLIENT ADDR LOGIN HELO\r\n"
+                } else {
+                    ""
+                };
                 self.say(&format!(
-                    "250-model\r\n{pipelining}250-8BITMIME\r\n250 CHUNKING"
+                    "250-model\r\n{pipelining}{auth}{xclient}250-8BITMIME\r\n250 CHUNKING"
                 ));
+            }
+            "XCLIENT" if self.mood.xclient && rest.starts_with(" ADDR=192.0.2.7") => {
+                self.named = true;
+                self.logged_in = rest.contains(" LOGIN=ann");
+                self.reset();
+                self.say("220 model");
+            }
+            "AUTH" if self.mood.auth && !self.logged_in => match rest {
+                " PLAIN AGFubgBzZWNyZXQ=" => {
+                    self.logged_in = true;
+                    self.say("235 2.7.0 yes");
+                }
+                " LOGIN" => {
+                    self.mode = Mode::Login(0);
+                    self.say("334 VXNlcm5hbWU6");
+                }
+                _ => self.nonsense.push(line.to_owned()),
+            },
+            "MAIL" if self.mood.auth && !self.logged_in || self.mood.xclient && !self.named => {
+                self.nonsense.push(line.to_owned());
             }
             "MAIL" if self.mail.is_none() => {
                 self.mail = Some(rest.to_owned());
@@ -169,6 +216,20 @@ impl Server {
                 self.say("500 5.5.1 what");
             }
         }
+    }
+
+    fn login(&mut self, step: usize, line: &[u8]) {
+        if line != [&b"YW5u\r\n"[..], b"c2VjcmV0\r\n"][step] {
+            let line = String::from_utf8_lossy(line).into_owned();
+            self.nonsense.push(line);
+        }
+        if step == 0 {
+            self.mode = Mode::Login(1);
+            return self.say("334 UGFzc3dvcmQ6");
+        }
+        self.mode = Mode::Command;
+        self.logged_in = true;
+        self.say("235 2.7.0 yes");
     }
 
     fn chunk(&mut self, last: bool) {

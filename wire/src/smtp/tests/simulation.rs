@@ -92,7 +92,23 @@ fn play(seed: u64, faults: Faults, change: impl FnOnce(&mut Settings)) -> World 
     let mut settings = settings(&mut rng);
     change(&mut settings);
     let pipelining = rng.bool();
+    // Some log in: the proxy vouches for them, says it again, or neither, where that may cost a session.
+    let way = rng.u8(0..6);
+    let logs_in = way < 2 || way == 2 && faults.moods;
+    settings.auth = Auth::Anywhere;
+    settings.vouches = way == 0;
+    settings.replay_auth = way == 1;
     let mut world = World::new(settings, letters(&mut rng), pipelining);
+    world.room.reach = Reach {
+        verified: true,
+        xclient: way == 0,
+    };
+    if logs_in {
+        world.client.login = match rng.bool() {
+            true => vec!["c2VjcmV0", "YW5u", "AUTH LOGIN"],
+            false => vec!["AUTH PLAIN AGFubgBzZWNyZXQ="],
+        };
+    }
     world.traced = chosen().is_some();
     let piece = [1, 7, 10_000][rng.usize(0..3)];
     let mut kills = 0;
@@ -118,7 +134,11 @@ fn play(seed: u64, faults: Faults, change: impl FnOnce(&mut Settings)) -> World 
                 if nobody || !quest.patient && rng.u8(0..4) == 0 && faults.moods {
                     world.dialogue.no_server(None, world.now, &mut world.room);
                 } else {
-                    world.join(mood(&mut rng, faults));
+                    world.join(Mood {
+                        auth: logs_in,
+                        xclient: way == 0,
+                        ..mood(&mut rng, faults)
+                    });
                 }
             }
             continue;
@@ -289,6 +309,7 @@ fn the_schedules_reach_every_row_of_the_matrix() {
         State::S0,
         State::S1,
         State::S2,
+        State::S4,
         State::S5,
         State::S6,
         State::S7,
