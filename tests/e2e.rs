@@ -37,6 +37,7 @@ mod selection;
 mod sender;
 mod signals;
 mod smtp;
+mod smtp_auth;
 mod smtp_clients;
 mod smtp_edge;
 mod smtp_servers;

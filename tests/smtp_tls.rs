@@ -71,7 +71,7 @@ impl Pair {
         );
         let cable = Cut::start(at1)?;
         let backend = format!(
-            "server s1 {} {secret}\n    server s2 {at2} {secret} backup",
+            "option smtp-replay-auth\n    server s1 {} {secret}\n    server s2 {at2} {secret} backup",
             cable.address()
         );
         let mut text = config(plain, &frontend, &backend).replace("mode tcp", "mode smtp");

@@ -17,6 +17,7 @@ mod privileges;
 mod probe;
 mod report;
 mod run;
+mod secrets;
 mod signals;
 mod socket;
 mod tool;
@@ -167,6 +168,7 @@ fn serve(
         pidfile::write(path)?;
     }
     identity.assume()?;
+    secrets::protect(&model).context("keeping secrets out of core dumps")?;
     let ready = || {
         notifier.ready();
         if daemon {

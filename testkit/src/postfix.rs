@@ -113,6 +113,17 @@ impl<'l> Postfix<'l> {
         run(command.arg("-c").arg(self.directory.join("etc")).arg(word))
     }
 
+    /// Says something else in main.cf, and has it read.
+    ///
+    /// # Errors
+    /// Postfix does not take it.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        let path = self.directory.join("etc/main.cf");
+        let text = fs::read_to_string(&path)?;
+        fs::write(&path, format!("{text}{name} = {value}\n"))?;
+        self.control("reload").map(drop)
+    }
+
     /// Stops it as an operator would.
     ///
     /// # Errors

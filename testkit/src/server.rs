@@ -30,6 +30,8 @@ pub enum Manner {
     },
     /// Answers a command that begins so (or the end of data, `.`) with these words, else like [`Manner::Mail`].
     Answers(String, String),
+    /// The same as [`Manner::Mail`], but it offers AUTH and answers it with these words.
+    LogsIn(String),
     /// Like this with every second connection, else like [`Manner::Mail`].
     EverySecond(Box<Self>),
     /// Sends back what it gets, and closes when the client has.
@@ -229,6 +231,11 @@ fn serve(
             let odd = Some((to.as_str(), words.as_str()));
             talk(reader, stream, "220 odd ESMTP", number, heard, odd)
         }
+        Manner::LogsIn(words) => {
+            let reader = stream.try_clone()?;
+            let odd = Some(("AUTH", words.as_str()));
+            talk(reader, stream, "220 login ESMTP", number, heard, odd)
+        }
         Manner::GreetsAfter(pause) => {
             crate::pause(*pause);
             serve(stream, &Manner::Mail, number, heard)
@@ -369,6 +376,10 @@ fn converse(
 const EHLO: &str =
     "250-here\r\n250-PIPELINING\r\n250-SIZE 50000000\r\n250-CHUNKING\r\n250 8BITMIME";
 
+/// The same where one can log in.
+const LOGIN: &str =
+    "250-here\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME";
+
 /// The dialogue of RFC 5321, as far as tests go. A message it takes is `<queued>`, said before its answer is.
 fn talk(
     reader: impl std::io::Read,
@@ -397,6 +408,7 @@ fn talk(
         let reply = match word.as_str() {
             _ if odd(&text).is_some() => odd(&text).unwrap_or_default(),
             "PROXY" => continue,
+            "EHLO" if odd("AUTH").is_some() => LOGIN,
             "EHLO" => EHLO,
             "DATA" => {
                 stream.write_all(b"354 go on\r\n")?;
