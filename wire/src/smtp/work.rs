@@ -2,7 +2,8 @@
 
 use super::body::Body;
 use super::capabilities::Extension;
-use super::record::Record;
+use super::command;
+use super::record::{Move, Record};
 use super::settings::Settings;
 use super::shell::{Millis, Shell, State};
 use super::tape::{Entry, Kind, Tape};
@@ -18,6 +19,8 @@ pub(super) struct Work {
     pub(super) chunk_open: bool,
     /// There is one from the moment MAIL was accepted.
     pub(super) record: Option<Box<Record>>,
+    /// Servers that were left before that.
+    pub(super) moved: Vec<Move>,
     pub(super) mail_at: Millis,
     /// What the transaction asks of a server.
     pub(super) uses: Extension,
@@ -46,6 +49,16 @@ impl Work {
     pub(super) fn holds_back(&self, length: u64, settings: &Settings) -> bool {
         let acknowledged = !settings.is_narrow(length) || self.ack == Ack::Done;
         self.body.is_whole() && !(self.tape.is_drained() && acknowledged)
+    }
+
+    /// MAIL is answered: from here on there is something to tell.
+    pub(super) fn begin_record(&mut self, mail: Entry) {
+        if self.record.is_none() {
+            let mut record = Record::new(self.mail_at);
+            record.mail = command::arguments(self.tape.line(mail)).into();
+            record.moves = std::mem::take(&mut self.moved);
+            self.record = Some(Box::new(record));
+        }
     }
 
     /// Another server: from the beginning.

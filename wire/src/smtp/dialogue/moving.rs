@@ -384,14 +384,16 @@ impl Dialogue {
     }
 
     fn note_move(&mut self, episode: &Episode, lost: Option<Millis>) {
-        let record = self.work.as_mut().and_then(|work| work.record.as_mut());
-        if let Some(record) = record {
-            record.moves.push(Move {
-                state: episode.state,
-                why: episode.why,
-                from: episode.from,
-                lost,
-            });
-        }
+        let Some(work) = &mut self.work else { return };
+        let moves = match &mut work.record {
+            Some(record) => &mut record.moves,
+            None => &mut work.moved,
+        };
+        moves.push(Move {
+            state: episode.state,
+            why: episode.why,
+            from: episode.from,
+            lost,
+        });
     }
 }

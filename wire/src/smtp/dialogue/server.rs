@@ -1,13 +1,13 @@
 //! What the server says.
 
 use super::{Capabilities, Dialogue, End, Intake, Leg, Millis, Shell, Why, words};
+use crate::smtp::Count;
 use crate::smtp::auth::Mechanisms;
 use crate::smtp::data::Scanner;
-use crate::smtp::record::{Outcome, Record};
+use crate::smtp::record::Outcome;
 use crate::smtp::reply::Reply;
 use crate::smtp::tape::{Entry, Kind};
 use crate::smtp::verdict::{self, Fault};
-use crate::smtp::{Count, command};
 
 impl Dialogue {
     /// Cuts replies out of what has come.
@@ -200,17 +200,13 @@ impl Dialogue {
         let yes = class == 2;
         match entry.kind {
             Kind::Mail if yes => {
-                let mut record = Record::new(work.mail_at);
-                record.mail = command::arguments(work.tape.line(entry)).into();
-                work.record.get_or_insert_with(|| Box::new(record));
+                work.begin_record(entry);
                 work.tape.tell(true);
             }
             Kind::Mail => {
                 work.tape.tell(false);
                 if work.record.is_none() {
-                    let mut record = Record::new(work.mail_at);
-                    record.mail = command::arguments(work.tape.line(entry)).into();
-                    work.record = Some(Box::new(record));
+                    work.begin_record(entry);
                     self.close_record(Some(reply.bytes), now, shell);
                 }
             }

@@ -160,6 +160,29 @@ fn s5_unanswered_commands_are_answered_by_the_second_server() {
 }
 
 #[test]
+fn s5_a_move_before_mail_is_answered_is_told_with_the_message() {
+    let mut play = Play::open();
+    let group = format!("{MAIL}{RCPT}");
+    play.client(&group);
+    play.asked(&group);
+    play.lost();
+    second_server(&mut play);
+    play.asked(&group);
+    play.server(OK);
+    play.server(OK);
+    play.hears(&format!("{OK}{OK}"));
+    play.turn("DATA\r\n", GO);
+    play.turn("text\r\n.\r\n", OK);
+    let [record] = &play.room.records[..] else {
+        panic!("one message, {} records", play.room.records.len());
+    };
+    let [told] = record.moves[..] else {
+        panic!("one move: {:?}", record.moves);
+    };
+    assert_eq!((told.state, told.why), (State::S2, Why::Reset));
+}
+
+#[test]
 fn s5_a_recipient_the_second_server_refuses_is_not_dropped_in_silence() {
     let mut play = in_envelope();
     play.lost();
