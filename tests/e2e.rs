@@ -47,6 +47,7 @@ mod socket;
 mod support;
 mod timeouts;
 mod tls;
+mod tls_certificates;
 mod tls_oracle;
 mod tls_table;
 mod top;
