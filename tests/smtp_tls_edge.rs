@@ -47,7 +47,7 @@ fn lane(number: usize) -> Result<usize> {
     let pair = Pair::start_with("starttls", ["mail.example.com"; 2], more)?;
     let trust = pair.authority.trust()?;
     for server in [&pair.first, &pair.backup] {
-        server.be(Manner::LogsIn("235 yes".into()));
+        server.be(Manner::Answers("AUTH".into(), "235 yes".into()));
     }
     let whole = session(pair.tls, &trust, "whole")?;
     ensure!(whole.ends_with("221 2.0.0 bye\r\n"), "{whole}");

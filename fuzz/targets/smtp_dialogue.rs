@@ -15,6 +15,7 @@ struct Nowhere {
     to_client: usize,
     file: u64,
     legs: i32,
+    reach: Reach,
 }
 
 impl Shell for Nowhere {
@@ -45,6 +46,25 @@ impl Shell for Nowhere {
         true
     }
 
+    fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            client: "192.0.2.7:4711".parse().ok(),
+            destination: None,
+        }
+    }
+
+    fn may_log_in(&mut self, name: Option<&str>) -> bool {
+        name.is_none_or(|name| name.len() < 64)
+    }
+
+    fn login(&mut self, login: &Login<'_>) {
+        assert!(!login.mechanism.is_empty() && login.code != 334);
+    }
+
     fn server_is_stuck(&mut self) -> bool {
         self.to_client % 2 == 0
     }
@@ -70,6 +90,9 @@ fn settings(choice: u8) -> Settings {
     if choice & 4 != 0 {
         settings.bare_newline = BareNewline::Refuse;
     }
+    settings.auth = Auth::Anywhere;
+    settings.replay_auth = choice & 32 != 0;
+    settings.vouches = choice & 64 != 0;
     settings.journal.memory = [16, 4096][usize::from(choice >> 3 & 1)];
     settings.journal.total = [64, 1 << 20][usize::from(choice >> 4 & 1)];
     settings
@@ -104,6 +127,8 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let mut shell = Nowhere::default();
+    shell.reach.xclient = choice & 64 != 0;
+    shell.reach.verified = choice & 128 != 0;
     let mut dialogue = Dialogue::new(Arc::new(settings(*choice)), 0);
     let mut now = 0;
     while let [kind, length, tail @ ..] = rest {

@@ -28,10 +28,9 @@ pub enum Manner {
         /// Bytes written.
         said: usize,
     },
-    /// Answers a command that begins so (or the end of data, `.`) with these words, else like [`Manner::Mail`].
+    /// Answers a command that begins so (or the end of data, `.`) with these words, else like [`Manner::Mail`]. AUTH it
+    /// offers if that is the command.
     Answers(String, String),
-    /// The same as [`Manner::Mail`], but it offers AUTH and answers it with these words.
-    LogsIn(String),
     /// Like this with every second connection, else like [`Manner::Mail`].
     EverySecond(Box<Self>),
     /// Sends back what it gets, and closes when the client has.
@@ -230,11 +229,6 @@ fn serve(
             let reader = stream.try_clone()?;
             let odd = Some((to.as_str(), words.as_str()));
             talk(reader, stream, "220 odd ESMTP", number, heard, odd)
-        }
-        Manner::LogsIn(words) => {
-            let reader = stream.try_clone()?;
-            let odd = Some(("AUTH", words.as_str()));
-            talk(reader, stream, "220 login ESMTP", number, heard, odd)
         }
         Manner::GreetsAfter(pause) => {
             crate::pause(*pause);

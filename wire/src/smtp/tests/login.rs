@@ -244,7 +244,6 @@ fn s4_a_server_that_cannot_check_it_just_now_is_passed_over() {
     play.asked(PLAIN);
     play.server(LATER);
     another(&mut play);
-    // The server that was left was told QUIT.
     play.asked(PLAIN);
     play.server(YES);
     play.asked("NOOP\r\n");

@@ -127,44 +127,8 @@ impl Server {
         }
         let (verb, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
         match verb {
-            "EHLO" => {
-                self.reset();
-                let pipelining = if self.mood.pipelining {
-                    "250-PIPELINING\r\n"
-                } else {
-                    ""
-                };
-                let auth = if self.mood.auth {
-                    "250-AUTH PLAIN LOGIN\r\n"
-                } else {
-                    ""
-                };
-                let xclient = if self.mood.xclient && !self.named {
-                    "250-XCLIENT ADDR LOGIN HELO\r\n"
-                } else {
-                    ""
-                };
-                self.say(&format!(
-                    "250-model\r\n{pipelining}{auth}{xclient}250-8BITMIME\r\n250 CHUNKING"
-                ));
-            }
-            "XCLIENT" if self.mood.xclient && rest.starts_with(" ADDR=192.0.2.7") => {
-                self.named = true;
-                self.logged_in = rest.contains(" LOGIN=ann");
-                self.reset();
-                self.say("220 model");
-            }
-            "AUTH" if self.mood.auth && !self.logged_in => match rest {
-                " PLAIN AGFubgBzZWNyZXQ=" => {
-                    self.logged_in = true;
-                    self.say("235 2.7.0 yes");
-                }
-                " LOGIN" => {
-                    self.mode = Mode::Login(0);
-                    self.say("334 VXNlcm5hbWU6");
-                }
-                _ => self.nonsense.push(line.to_owned()),
-            },
+            "EHLO" => self.offer(),
+            "XCLIENT" | "AUTH" => self.identify(line, verb, rest),
             "MAIL" if self.mood.auth && !self.logged_in || self.mood.xclient && !self.named => {
                 self.nonsense.push(line.to_owned());
             }
@@ -215,6 +179,47 @@ impl Server {
                 self.nonsense.push(line.to_owned());
                 self.say("500 5.5.1 what");
             }
+        }
+    }
+
+    /// What follows EHLO.
+    fn offer(&mut self) {
+        self.reset();
+        let mood = &self.mood;
+        let offers = [
+            (true, "250-model\r\n"),
+            (mood.pipelining, "250-PIPELINING\r\n"),
+            (mood.auth, "250-AUTH PLAIN LOGIN\r\n"),
+            (
+                mood.xclient && !self.named,
+                "250-XCLIENT ADDR LOGIN HELO\r\n",
+            ),
+            (true, "250-8BITMIME\r\n250 CHUNKING"),
+        ];
+        let offers = offers.iter().filter(|(is, _)| *is);
+        let text: String = offers.map(|(_, line)| *line).collect();
+        self.say(&text);
+    }
+
+    /// XCLIENT and AUTH.
+    fn identify(&mut self, line: &str, verb: &str, rest: &str) {
+        let may_log_in = self.mood.auth && !self.logged_in;
+        match (verb, rest) {
+            ("XCLIENT", told) if self.mood.xclient && told.starts_with(" ADDR=192.0.2.7") => {
+                self.named = true;
+                self.logged_in = told.contains(" LOGIN=ann");
+                self.reset();
+                self.say("220 model");
+            }
+            ("AUTH", " PLAIN AGFubgBzZWNyZXQ=") if may_log_in => {
+                self.logged_in = true;
+                self.say("235 2.7.0 yes");
+            }
+            ("AUTH", " LOGIN") if may_log_in => {
+                self.mode = Mode::Login(0);
+                self.say("334 VXNlcm5hbWU6");
+            }
+            _ => self.nonsense.push(line.to_owned()),
         }
     }
 
