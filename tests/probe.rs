@@ -101,6 +101,12 @@ const WELL: &[(&str, &str, &str)] = &[
     ("smtps", "relay", "ok refused"),
     ("strict", "relay", "ok refused to strangers: 554 5.7.1"),
     ("verified", "STARTTLS", "verified for mail1.example.com"),
+    (
+        "introduced",
+        "XCLIENT",
+        "ok taken; the client it was told is 192.0.2.1",
+    ),
+    ("introduced", "relay", "ok refused"),
 ];
 
 const SICK: &[(&str, &str, &str)] = &[
@@ -154,6 +160,12 @@ const SICK: &[(&str, &str, &str)] = &[
     ),
     ("old", "STARTTLS", "way out: renew it"),
     ("bare", "STARTTLS", "ERROR not offered"),
+    ("unbelieving", "XCLIENT", "ERROR not offered to the proxy"),
+    (
+        "unbelieving",
+        "XCLIENT",
+        "add 192.168.1.1 to 'smtpd_authorized_xclient_hosts'",
+    ),
 ];
 
 /// A Postfix that is well on 25, 465, 10025 and 2503; on the others something is wrong.
@@ -172,6 +184,7 @@ fn postfix<'l>(lab: &'l Lab, authority: &Authority) -> Result<Postfix<'l>> {
 2503 inet n - n - - smtpd -o smtpd_sender_restrictions=reject_unknown_sender_domain
 2504 inet n - n - - smtpd -o smtpd_tls_cert_file={old} -o smtpd_tls_key_file={old}
 2506 inet n - n - - smtpd -o smtpd_tls_protocols=TLSv1
+2507 inet n - n - - smtpd -o smtpd_authorized_xclient_hosts=
 2505 inet n - n - - smtpd -o smtpd_discard_ehlo_keywords=chunking,starttls
 "
     );
@@ -211,7 +224,11 @@ fn postfix_well_and_not() -> Result<()> {
         server("smtps", 465, &by("ssl", &authority, named)),
         server("strict", 2503, ""),
     ];
-    let within = [server("verified", 25, &by("starttls", &authority, named))];
+    let within = [
+        server("verified", 25, &by("starttls", &authority, named)),
+        // Its mynetworks has the proxy, and it is told of somebody else.
+        server("introduced", 2501, "xclient"),
+    ];
     let text = backends(&[("plain", "", &plain), ("within", "mode smtp", &within)]);
     let well = ask(&text)?;
     well.has(WELL)?;
@@ -224,7 +241,7 @@ fn postfix_well_and_not() -> Result<()> {
     ensure!(well.out.contains("XCLIENT: not on told"), "{}", well.out);
     ensure!(
         well.out
-            .ends_with("\n5 servers asked: no errors, no warnings\n")
+            .ends_with("\n6 servers asked: no errors, no warnings\n")
     );
     let plain = [
         server("open", 2501, ""),
@@ -244,6 +261,7 @@ fn postfix_well_and_not() -> Result<()> {
         server("strange", 25, &by("starttls", &stranger, "")),
         server("old", 2504, &by("starttls", &authority, "")),
         server("bare", 2505, &by("starttls", &authority, "")),
+        server("unbelieving", 2507, "xclient"),
     ];
     let text = backends(&[("plain", "", &plain), ("within", "mode smtp", &within)]);
     let sick = ask(&text)?;
@@ -252,7 +270,7 @@ fn postfix_well_and_not() -> Result<()> {
     ensure!(sick.out.contains("CHUNKING: not on bare"), "{}", sick.out);
     ensure!(
         sick.out
-            .ends_with("\n11 servers asked: 9 errors, 2 warnings\n")
+            .ends_with("\n12 servers asked: 10 errors, 2 warnings\n")
     );
     ensure!(postfix.delivered().is_empty(), "{}", postfix.log()?);
     Ok(())

@@ -5,6 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire::check::Deep;
+use wire::smtp::Origin;
 use wire::visit::{Action, Envelope, Event, Login, Plan, Secret, StartTls, Step, Visit};
 
 fuzz_target!(|data: &[u8]| {
@@ -27,6 +28,10 @@ fuzz_target!(|data: &[u8]| {
             user: "u".into(),
             password: Secret::new("p".into()),
             in_clear: false,
+        }),
+        origin: (how & 16 != 0).then(|| Origin {
+            client: Some(([192, 0, 2, 1], 50_000).into()),
+            destination: None,
         }),
         envelopes: vec![envelope("a@example.net"), envelope("")],
     };

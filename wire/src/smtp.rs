@@ -39,6 +39,7 @@ pub use shell::{
 };
 pub use submit::{Mail, Manner, Next, Submission};
 pub use upgrade::{Progress, Refusal, Upgrade};
+pub(crate) use xclient::Known;
 pub use xclient::{Attributes, Origin};
 
 #[cfg(test)]

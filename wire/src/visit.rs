@@ -18,7 +18,7 @@ pub use offer::Offer;
 pub use secret::Secret;
 pub use walk::{Action, Event, Visit};
 
-use crate::smtp::{Reply, Status};
+use crate::smtp::{Origin, Reply, Status};
 
 /// What is to be said on a visit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Plan {
     pub tls: bool,
     /// Whether to ask for STARTTLS.
     pub starttls: StartTls,
+    /// Of whom XCLIENT tells; where it is not offered the visit ends.
+    pub origin: Option<Origin>,
     /// Who logs in.
     pub login: Option<Login>,
     /// What is asked with MAIL and RCPT, one after the other until one is accepted.
@@ -84,6 +86,10 @@ pub enum Step {
     Handshake,
     /// EHLO within TLS.
     HelloAgain,
+    /// XCLIENT.
+    Xclient,
+    /// EHLO behind it, when the server begins anew.
+    HelloAfter,
     /// AUTH.
     Auth,
     /// MAIL FROM.
@@ -98,7 +104,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Connect,
         Self::Tls,
         Self::Greeting,
@@ -106,6 +112,8 @@ impl Step {
         Self::StartTls,
         Self::Handshake,
         Self::HelloAgain,
+        Self::Xclient,
+        Self::HelloAfter,
         Self::Auth,
         Self::Mail,
         Self::Rcpt,
@@ -123,6 +131,8 @@ impl Step {
             Self::StartTls => "starttls",
             Self::Handshake => "handshake",
             Self::HelloAgain => "ehlo-tls",
+            Self::Xclient => "xclient",
+            Self::HelloAfter => "ehlo-xclient",
             Self::Auth => "auth",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",

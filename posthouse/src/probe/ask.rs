@@ -1,12 +1,14 @@
 //! What is asked of a server: one visit, as sessions come to it, and another for what that has left open. A server that
 //! stands in several sections is asked once.
 
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use config::model::{ProxyHeader, ProxyOptions, ServerAddress, ServerTls, Sni};
 use engine::probe::{Header, Visited, Way};
 use engine::tls::Seen;
+use wire::smtp::Origin;
 use wire::visit::{End, Offer, Plan, StartTls, Step};
 
 use super::Subject;
@@ -50,7 +52,7 @@ pub(super) struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Approach {
     address: ServerAddress,
-    source: Option<std::net::SocketAddr>,
+    source: Option<SocketAddr>,
     tls: Option<Arc<ServerTls>>,
     /// The host's name, where it was written with one.
     host: Option<String>,
@@ -120,7 +122,7 @@ impl Approach {
                 kind,
                 client: options.client(address),
             }),
-            plan: plan(subject, options),
+            plan: plan(subject, address, options),
         }
     }
 }
@@ -205,6 +207,16 @@ impl Asked {
         }
     }
 
+    /// The client that the server was told of, and took.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        let header = self.approach.header.map(|header| header.client);
+        let header = header.filter(|_| !self.is_answered(Question::WithoutHeader));
+        let told = self.best().visit.mark(Step::HelloAfter).is_some();
+        let origin = self.approach.plan.origin.filter(|_| told);
+        let client = origin.and_then(|origin| origin.client).or(header);
+        client.map(|client| client.ip())
+    }
+
     /// The visit that has asked for STARTTLS.
     pub(super) fn upgraded(&self) -> &Visited {
         match &self.second {
@@ -220,7 +232,7 @@ impl Asked {
     }
 }
 
-fn plan(subject: &Subject<'_>, options: &Options) -> Plan {
+fn plan(subject: &Subject<'_>, address: &ServerAddress, options: &Options) -> Plan {
     let tls = subject.server.tls.as_ref();
     let at_once = match tls {
         Some(tls) => !tls.starttls,
@@ -239,6 +251,13 @@ fn plan(subject: &Subject<'_>, options: &Options) -> Plan {
             Some(_) => StartTls::Required,
             None => StartTls::IfOffered,
         },
+        origin: subject.server.xclient.then(|| Origin {
+            client: Some(options.client(address)),
+            destination: match address {
+                ServerAddress::Ip(address) => Some(*address),
+                _ => None,
+            },
+        }),
         login: None,
         envelopes: options.envelopes(),
     }

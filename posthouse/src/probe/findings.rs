@@ -209,7 +209,9 @@ fn greeting(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
 fn hello(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
     let visit = &asked.best().visit;
     let mark = visit.mark(Step::Hello)?;
-    let last = visit.mark(Step::HelloAgain).unwrap_or(mark);
+    let later = visit.mark(Step::HelloAfter);
+    let later = later.or_else(|| visit.mark(Step::HelloAgain));
+    let last = later.unwrap_or(mark);
     let end = answer(&last.end, facts.patience);
     let name = &asked.approach.plan.hello;
     Some(match (&last.end, visit.offer()) {
@@ -246,11 +248,39 @@ fn capabilities(offer: &Offer) -> String {
     }
 }
 
-fn xclient(_: &Facts<'_>, asked: &Asked) -> Option<Found> {
-    let offer = asked.best().visit.offer()?;
-    Some(match offer.value("XCLIENT") {
-        Some(attributes) => Found::new(Level::Ok, format!("offered: {attributes}")),
-        None => Found::new(Level::Note, "not offered"),
+fn xclient(facts: &Facts<'_>, asked: &Asked) -> Option<Found> {
+    let visit = &asked.best().visit;
+    let (outside, inside) = visit.offers();
+    let offered = inside.or(outside)?.value("XCLIENT");
+    if asked.approach.plan.origin.is_none() {
+        return Some(match offered {
+            Some(attributes) => Found::new(Level::Ok, format!("offered: {attributes}")),
+            None => Found::new(Level::Note, "not offered"),
+        });
+    }
+    let last = visit.mark(Step::HelloAfter);
+    let mark = last.or_else(|| visit.mark(Step::Xclient))?;
+    let client = asked.client();
+    Some(match (&mark.end, client) {
+        (End::Said(said), Some(client)) if said.is_yes() => {
+            let attributes = offered.unwrap_or_default();
+            let text = format!("taken; the client it was told is {client} (offered: {attributes})");
+            Found::new(Level::Ok, text)
+        }
+        (End::NotOffered, _) => {
+            let proxy = asked.best().from.map_or_else(
+                || "the proxy's address".to_owned(),
+                |from| from.ip().to_string(),
+            );
+            let text = "not offered to the proxy, and the server's line has 'xclient'";
+            Found::new(Level::Error, text).help(format!(
+                "add {proxy} to 'smtpd_authorized_xclient_hosts' in Postfix; or drop 'xclient'"
+            ))
+        }
+        (end, _) => {
+            let end = answer(end, facts.patience);
+            Found::new(Level::Error, format!("offered, and refused: {end}"))
+        }
     })
 }
 

@@ -98,16 +98,9 @@ fn open(facts: &Facts<'_>, asked: &Asked, envelope: &Envelope, said: &Said) -> F
         return Found::new(Level::Note, text);
     }
     let from_proxy = asked.best().from.map(|from| from.ip());
-    let header = match asked.is_answered(super::ask::Question::WithoutHeader) {
-        true => None,
-        false => asked.approach.header,
-    };
-    let (because, help) = match (header, from_proxy) {
-        (Some(header), _) => (
-            format!(
-                "of the client {} as well, whom nobody knows",
-                header.client.ip()
-            ),
+    let (because, help) = match (asked.client(), from_proxy) {
+        (Some(client), _) => (
+            format!("of the client {client} as well, whom nobody knows"),
             "'mynetworks' or the relay restrictions of the server allow everybody; in Postfix \
              'smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination'"
                 .to_owned(),

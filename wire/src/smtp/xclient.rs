@@ -54,7 +54,7 @@ pub struct Origin {
 
 /// What the session itself knows of the client.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Known<'a> {
+pub(crate) struct Known<'a> {
     /// The line of its EHLO or HELO.
     pub(super) hello: Option<&'a [u8]>,
     pub(super) login: Option<&'a str>,
@@ -80,7 +80,7 @@ impl Attributes {
     }
 
     /// The commands that tell it.
-    pub(super) fn lines(self, origin: &Origin, known: Known<'_>) -> Vec<String> {
+    pub(crate) fn lines(self, origin: &Origin, known: Known<'_>) -> Vec<String> {
         let mut lines = Vec::new();
         let mut line = String::from("XCLIENT");
         for &(name, attribute) in NAMES {

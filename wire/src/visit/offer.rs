@@ -1,6 +1,6 @@
 //! What a server has offered in its answer to EHLO.
 
-use crate::smtp::{Capabilities, Reply};
+use crate::smtp::{Attributes, Capabilities, Reply};
 
 /// A positive reply to EHLO, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,12 @@ impl Offer {
         let value = self.value("AUTH").unwrap_or_default();
         let words = value.split_ascii_whitespace();
         words.map(str::to_ascii_uppercase).collect()
+    }
+
+    /// What XCLIENT may tell; `None`: it is not offered.
+    pub fn attributes(&self) -> Option<Attributes> {
+        let reply = Reply::first(&self.0).ok().flatten();
+        reply.and_then(|reply| Attributes::of(&reply))
     }
 
     /// All its lines but the first, as they are.

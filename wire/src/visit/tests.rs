@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::smtp::Origin;
 
 fn plan() -> Plan {
     Plan {
@@ -79,7 +80,8 @@ fn all_steps_in_their_order() {
         ]
     );
     let steps: Vec<_> = visit.marks().iter().map(|mark| mark.step).collect();
-    let all = Step::ALL.into_iter().filter(|step| *step != Step::Tls);
+    let others = [Step::Tls, Step::Xclient, Step::HelloAfter];
+    let all = Step::ALL.into_iter().filter(|step| !others.contains(step));
     assert_eq!(steps, all.collect::<Vec<_>>());
     let (before, within) = visit.offers();
     assert!(before.unwrap().has("starttls") && !within.unwrap().has("STARTTLS"));
@@ -109,6 +111,47 @@ fn login_answers_challenges() {
         panic!("an answer")
     };
     assert!(no.is_no() && no.code == 535);
+}
+
+/// A plan that tells of a client and asks for nothing else.
+fn telling() -> Plan {
+    Plan {
+        hello: "proxy".into(),
+        origin: Some(Origin {
+            client: Some("192.0.2.1:50000".parse().unwrap()),
+            destination: None,
+        }),
+        ..Plan::default()
+    }
+}
+
+#[test]
+fn a_server_is_told_of_a_client_and_begins_anew() {
+    let long = "NAME ADDR PORT DESTADDR";
+    let offer = format!("250-mx\r\n250-SIZE 1\r\n250 XCLIENT {long}\r\n");
+    let answers = [GREETED, &offer, GREETED, "250 mx\r\n", "221 bye\r\n"];
+    let (visit, said) = play(telling(), &answers);
+    let xclient = "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.1 PORT=50000 DESTADDR=[UNAVAILABLE]";
+    assert_eq!(said, ["EHLO proxy", xclient, "EHLO proxy", "QUIT"]);
+    // What it offers the client is what counts.
+    assert!(!visit.offer().unwrap().has("SIZE"));
+    let (before, _) = visit.offers();
+    assert!(before.unwrap().attributes().is_some());
+}
+
+#[test]
+fn a_server_that_is_not_to_be_told_is_left() {
+    let (visit, said) = play(telling(), &[GREETED, "250 mx\r\n", "221 bye\r\n"]);
+    assert_eq!(said, ["EHLO proxy", "QUIT"]);
+    assert_eq!(visit.mark(Step::Xclient).unwrap().end, End::NotOffered);
+    let answers = [GREETED, "250 XCLIENT\r\n", "221 bye\r\n"];
+    let (visit, _) = play(telling(), &answers);
+    assert_eq!(visit.mark(Step::Xclient).unwrap().end, End::NotOffered);
+    let offer = "250-mx\r\n250 XCLIENT ADDR\r\n";
+    let no = "550 5.7.0 not you\r\n";
+    let (visit, said) = play(telling(), &[GREETED, offer, no, "221 bye\r\n"]);
+    assert_eq!(said.last().unwrap(), "QUIT");
+    assert!(visit.mark(Step::HelloAfter).is_none());
 }
 
 #[test]
@@ -200,6 +243,7 @@ proptest! {
                 Just(GREETED.as_bytes().to_vec()),
                 Just(OFFER.as_bytes().to_vec()),
                 Just(b"250-x\r\n250 AUTH PLAIN LOGIN\r\n".to_vec()),
+                Just(b"250-x\r\n250-AUTH PLAIN\r\n250 XCLIENT ADDR NAME\r\n".to_vec()),
                 Just(b"334 \r\n".to_vec()),
                 (200u16..560).prop_map(|code| format!("{code} 4.3.1 x\r\n").into_bytes()),
                 proptest::collection::vec(any::<u8>(), 0..60),
@@ -207,9 +251,11 @@ proptest! {
             0..24,
         ),
         required: bool,
+        tells: bool,
     ) {
         let starttls = if required { StartTls::Required } else { StartTls::IfOffered };
-        let mut visit = Visit::new(Plan { starttls, ..plan() }, 0);
+        let origin = telling().origin.filter(|_| tells);
+        let mut visit = Visit::new(Plan { starttls, origin, ..plan() }, 0);
         let mut pieces = pieces.into_iter();
         let mut action = visit.on(Event::Connected, 0);
         for _ in 0..200 {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{End, Login, Mark, Offer, Plan, Said, StartTls, Step};
-use crate::smtp::Reply;
+use crate::smtp::{Known, Reply};
 
 /// What the caller shall do.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +52,9 @@ pub struct Visit {
     marks: Vec<Mark>,
     offer: Option<Offer>,
     offer_in_tls: Option<Offer>,
+    offer_after: Option<Offer>,
+    /// Lines of XCLIENT that are still to be said, the last one first.
+    introductions: Vec<String>,
     secured: bool,
     /// Answers the login is waiting for that are not its end: what to say to each.
     challenges: Vec<Vec<u8>>,
@@ -70,6 +73,8 @@ impl Visit {
             marks: Vec::new(),
             offer: None,
             offer_in_tls: None,
+            offer_after: None,
+            introductions: Vec::new(),
             secured: false,
             challenges: Vec::new(),
             envelope: 0,
@@ -98,7 +103,8 @@ impl Visit {
 
     /// What was offered last.
     pub fn offer(&self) -> Option<&Offer> {
-        self.offer_in_tls.as_ref().or(self.offer.as_ref())
+        let before = self.offer_in_tls.as_ref().or(self.offer.as_ref());
+        self.offer_after.as_ref().or(before)
     }
 
     /// Whether the connection is encrypted.
@@ -180,13 +186,21 @@ impl Visit {
                         self.leave(End::NotOffered, now);
                         self.quit()
                     }
-                    StartTls::No | StartTls::IfOffered => self.log_in(now),
+                    StartTls::No | StartTls::IfOffered => self.introduce(now),
                 }
             }
             Step::StartTls if reply.code == 220 => self.enter(Step::Handshake, Action::Secure),
-            Step::StartTls if self.plan.starttls == StartTls::IfOffered => self.log_in(now),
+            Step::StartTls if self.plan.starttls == StartTls::IfOffered => self.introduce(now),
             Step::HelloAgain if yes => {
                 self.offer_in_tls = Some(Offer::new(reply));
+                self.introduce(now)
+            }
+            Step::Xclient if reply.code == 220 => match self.introductions.pop() {
+                Some(line) => self.say(Step::Xclient, line.trim_end()),
+                None => self.say(Step::HelloAfter, &format!("EHLO {}", self.plan.hello)),
+            },
+            Step::HelloAfter if yes => {
+                self.offer_after = Some(Offer::new(reply));
                 self.log_in(now)
             }
             Step::Auth if yes => self.ask(),
@@ -203,6 +217,25 @@ impl Visit {
             // An answer that ends the visit, or the one to QUIT.
             Step::Quit => Action::Finish,
             _ => self.quit(),
+        }
+    }
+
+    /// XCLIENT, where the server is told of a client.
+    fn introduce(&mut self, now: u64) -> Action {
+        let Some(origin) = self.plan.origin else {
+            return self.log_in(now);
+        };
+        let told = self.offer().and_then(Offer::attributes);
+        let lines = told.map(|told| told.lines(&origin, Known::default()));
+        self.introductions = lines.unwrap_or_default();
+        self.introductions.reverse();
+        match self.introductions.pop() {
+            Some(line) => self.say(Step::Xclient, line.trim_end()),
+            None => {
+                self.step = Step::Xclient;
+                self.leave(End::NotOffered, now);
+                self.quit()
+            }
         }
     }
 
