@@ -160,6 +160,11 @@ const SICK: &[(&str, &str, &str)] = &[
     ),
     ("old", "STARTTLS", "way out: renew it"),
     ("bare", "STARTTLS", "ERROR not offered"),
+    (
+        "trusting",
+        "relay",
+        "way out: tell it the client: 'xclient' on the server's line; or",
+    ),
     ("unbelieving", "XCLIENT", "ERROR not offered to the proxy"),
     (
         "unbelieving",
@@ -262,6 +267,7 @@ fn postfix_well_and_not() -> Result<()> {
         server("old", 2504, &by("starttls", &authority, "")),
         server("bare", 2505, &by("starttls", &authority, "")),
         server("unbelieving", 2507, "xclient"),
+        server("trusting", 2501, ""),
     ];
     let text = backends(&[("plain", "", &plain), ("within", "mode smtp", &within)]);
     let sick = ask(&text)?;
@@ -270,7 +276,7 @@ fn postfix_well_and_not() -> Result<()> {
     ensure!(sick.out.contains("CHUNKING: not on bare"), "{}", sick.out);
     ensure!(
         sick.out
-            .ends_with("\n12 servers asked: 10 errors, 2 warnings\n")
+            .ends_with("\n13 servers asked: 11 errors, 2 warnings\n")
     );
     ensure!(postfix.delivered().is_empty(), "{}", postfix.log()?);
     Ok(())

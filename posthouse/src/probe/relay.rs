@@ -106,13 +106,19 @@ fn open(facts: &Facts<'_>, asked: &Asked, envelope: &Envelope, said: &Said) -> F
                 .to_owned(),
         ),
         (None, from) => {
+            let offer = asked.best().visit.offer();
+            let hears = offer.is_some_and(|offer| offer.attributes().is_some());
+            let xclient = match facts.subject.back.smtp.is_some() && hears {
+                true => "'xclient' on the server's line; or ",
+                false => "",
+            };
             let proxy = from.map_or_else(|| "a local one".to_owned(), |ip| ip.to_string());
             (
                 format!(
                     "because it takes the proxy ({proxy}) for the client, and trusts it: so may everybody who reaches the proxy"
                 ),
                 format!(
-                    "tell it the client: 'send-proxy-v2' on the server's line, and {TAKE_HEADER}; or take {proxy} out of what it trusts, \
+                    "tell it the client: {xclient}'send-proxy-v2' on the server's line, and {TAKE_HEADER}; or take {proxy} out of what it trusts, \
                      in Postfix 'mynetworks'"
                 ),
             )
