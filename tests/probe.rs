@@ -95,6 +95,13 @@ const WELL: &[(&str, &str, &str)] = &[
         "PROXY",
         "ok v2 taken; the client it was told is 192.0.2.1",
     ),
+    ("six", "connect", "from fd00:1::1"),
+    (
+        "six",
+        "PROXY",
+        "ok v2 taken; the client it was told is 2001:db8::1",
+    ),
+    ("six", "relay", "ok refused"),
     ("told", "XCLIENT", "not offered"),
     ("told", "relay", "ok refused"),
     ("smtps", "TLS", "verified for mail1.example.com"),
@@ -228,6 +235,7 @@ fn postfix_well_and_not() -> Result<()> {
         server("told", 10025, "send-proxy-v2"),
         server("smtps", 465, &by("ssl", &authority, named)),
         server("strict", 2503, ""),
+        format!("six [{}]:10025 send-proxy-v2", Host::Mail1.ipv6()),
     ];
     let within = [
         server("verified", 25, &by("starttls", &authority, named)),
@@ -243,10 +251,14 @@ fn postfix_well_and_not() -> Result<()> {
         well.out,
         well.err
     );
-    ensure!(well.out.contains("XCLIENT: not on told"), "{}", well.out);
+    ensure!(
+        well.out.contains("XCLIENT: not on told, six"),
+        "{}",
+        well.out
+    );
     ensure!(
         well.out
-            .ends_with("\n6 servers asked: no errors, no warnings\n")
+            .ends_with("\n7 servers asked: no errors, no warnings\n")
     );
     let plain = [
         server("open", 2501, ""),

@@ -19,15 +19,15 @@ EHLO, STARTTLS and its certificate, XCLIENT, AUTH, and whether it is an open rel
 where the proxy runs: what a server allows depends on who asks.
 
   <backend>[/<server>]  ask these alone
-  -f <file|dir>    the configuration
-  --all            ask disabled servers as well
-  --timeout <s>    how long each step may take: 10 unless told
-  --from <address> a sender that is nobody's at the server
-  --to <address>   a recipient that is nobody's at the server
-  --client <ip>    the client that a PROXY header tells of: 192.0.2.1 or 2001:db8::1 unless told
-  --helo <name>    the name in EHLO: the host's unless told
-  -q               say only what is a warning or an error
-  --json           say all of it as one JSON value
+  -f <file|dir>         the configuration
+  --all                 ask disabled servers as well
+  --timeout <s>         how long each step may take: 10 unless told
+  --from <address>      a sender that is nobody's at the server
+  --to <address>        a recipient that is nobody's at the server
+  --client <ip>         the client that PROXY or XCLIENT tells of: 192.0.2.1 or 2001:db8::1 unless told
+  --helo <name>         the name in EHLO: the host's unless told
+  -q                    say only what is a warning or an error
+  --json                say all of it as one JSON value
 
 Exit code: 0 nothing is wrong (there may be warnings), 1 something is, or the configuration has errors,
 2 the command line is not understood.
