@@ -6,6 +6,7 @@ mod alerts;
 mod article;
 mod browser;
 mod checks;
+mod crt_list;
 mod ctl;
 mod deep;
 mod demo;

@@ -13,7 +13,7 @@ use crate::model::Location;
 const MAX_ERRORS: usize = 50;
 
 /// The code of [`Fault::no_effect`].
-const NO_EFFECT: &str = "no-effect";
+pub(crate) const NO_EFFECT: &str = "no-effect";
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 pub mod acl;
 mod added;
+mod certificate;
 pub mod condition;
 pub mod diagnostic;
 mod draft;
@@ -22,6 +23,7 @@ mod section;
 pub mod units;
 
 pub use added::added_server;
+pub use certificate::certificate_options;
 pub use env::Lookup;
 pub use keyword::address::Resolver;
 pub use lint::advise;

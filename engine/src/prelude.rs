@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ async fn accept_tls(
     ticket: &Ticket<'_>,
     session: &mut Session,
     mut client: Client,
-    acceptor: &Acceptor,
+    acceptor: &Arc<Acceptor>,
 ) -> Result<Client, Ending> {
     let front = session.ingress.front();
     let limit = front.timeout_client_hs.or(front.timeout_client);
@@ -274,7 +275,7 @@ fn refuse(worker: &Worker, session: &Session, refusal: Refusal) -> Ending {
 
 fn log(worker: &Worker, session: &Session, level: Level, text: String) {
     worker.log.push(Line {
-        route: Route::Proxy(std::sync::Arc::clone(&session.ingress.proxy.logger)),
+        route: Route::Proxy(Arc::clone(&session.ingress.proxy.logger)),
         level,
         at: session.began + u64::from(session.age()),
         text,

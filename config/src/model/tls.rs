@@ -157,6 +157,8 @@ pub struct BindTls {
     pub verify: ClientVerify,
     /// `ca-file`.
     pub ca: Option<Authorities>,
+    /// `ca-base`, for the entries of a list.
+    pub ca_base: Option<PathBuf>,
     /// `crl-file`.
     pub crl: Option<PathBuf>,
     /// `strict-sni`: who asks for a name that no certificate has gets none.

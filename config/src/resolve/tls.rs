@@ -64,6 +64,7 @@ pub(super) fn bind(
         *path = based(global.crt_base.as_ref(), path);
     }
     tls.crt_base = global.crt_base.clone();
+    tls.ca_base = global.ca_base.clone();
     Some(Arc::new(tls))
 }
 

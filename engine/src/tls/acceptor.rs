@@ -24,7 +24,8 @@ const SESSIONS: usize = 8192;
 /// Makes sessions with clients.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    config: Arc<ServerConfig>,
+    /// That of the line, and one for each set of options that certificates of a list have for themselves.
+    configs: Vec<Arc<ServerConfig>>,
     certificates: Arc<Certificates>,
 }
 
@@ -35,7 +36,6 @@ impl Acceptor {
         store: &mut Store,
         tell: &mut dyn FnMut(Complaint),
     ) -> Option<Self> {
-        let mut slots = Vec::new();
         let failed = std::cell::Cell::new(false);
         let complain = |tell: &mut dyn FnMut(Complaint), why: String| {
             failed.set(true);
@@ -44,6 +44,7 @@ impl Acceptor {
                 "a certificate file has the certificate, its chain and its key, in PEM",
             ));
         };
+        let mut gathered = Gathered::new(conf);
         for path in &conf.crt {
             let files = files_of(path).unwrap_or_else(|why| {
                 complain(tell, why);
@@ -51,40 +52,58 @@ impl Acceptor {
             });
             for file in files {
                 match store.load(&file, tell) {
-                    Ok(entry) => slots.push(Slot::new(entry, &[])),
+                    Ok(entry) => gathered.slots.push(Slot::new(entry, &[], 0)),
                     Err(why) => complain(tell, why),
                 }
             }
         }
         for path in &conf.crt_list {
-            if let Err(why) = list(path, conf.crt_base.as_deref(), store, &mut slots, tell) {
+            if let Err(why) = gathered.list(path, store, tell) {
                 complain(tell, why);
             }
         }
+        let Gathered { slots, options } = gathered;
         let certificates = Arc::new(Certificates::new(slots, conf.strict_sni));
-        match server_config(conf, &certificates) {
-            Ok(config) if !failed.get() => Some(Self {
-                config: Arc::new(config),
-                certificates,
-            }),
-            Ok(_) => None,
-            Err(why) => {
-                complain(tell, why);
-                None
+        let mut configs = Vec::new();
+        for (options, written) in &options {
+            match server_config(options, &certificates) {
+                Ok(config) => configs.push(Arc::new(config)),
+                Err(why) => complain(tell, format!("{written}{why}")),
             }
         }
+        (!failed.get()).then_some(Self {
+            configs,
+            certificates,
+        })
     }
 
     /// A session with a client that has just connected.
-    pub(crate) fn accept(&self) -> Result<Stream, Failure> {
-        let connection = ServerConnection::new(Arc::clone(&self.config));
-        connection.map(Stream::new).map_err(Failure::Protocol)
+    pub(crate) fn accept(self: &Arc<Self>) -> Result<Stream, Failure> {
+        let connection = ServerConnection::new(Arc::clone(&self.configs[0]));
+        let stream = connection.map(Stream::new).map_err(Failure::Protocol)?;
+        Ok(match self.configs.len() {
+            1 => stream,
+            _ => stream.undecided(Arc::clone(self)),
+        })
+    }
+
+    /// A session with a client that asks for that name, where its certificate has options for itself.
+    pub(super) fn accept_for(&self, name: Option<&str>) -> Result<ServerConnection, rustls::Error> {
+        let config = &self.configs[self.certificates.options_for(name)];
+        ServerConnection::new(Arc::clone(config))
     }
 
     /// Looks the certificates up anew.
     pub(super) fn refresh(&self) {
         self.certificates.refresh();
     }
+}
+
+/// What a `bind` line names, before anything is made of it.
+struct Gathered {
+    slots: Vec<Slot>,
+    /// What the line says, and what it says together with options of a list; with where these are written.
+    options: Vec<(BindTls, String)>,
 }
 
 fn server_config(conf: &BindTls, certificates: &Arc<Certificates>) -> Result<ServerConfig, String> {
@@ -149,35 +168,79 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(there)
 }
 
-/// `crt-list`: `<file> [\[options\]] [\[!\]<name>...]` per line (CFG 5.1).
-fn list(
-    path: &Path,
-    base: Option<&Path>,
-    store: &mut Store,
-    slots: &mut Vec<Slot>,
-    tell: &mut dyn FnMut(Complaint),
-) -> Result<(), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| pem::unreadable(path, &error))?;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let at = |why: String| format!("'{}:{}': {why}", path.display(), number + 1);
-        if line.contains('[') {
-            return Err(at(
-                "options of one certificate are not supported by Posthouse yet".to_owned(),
-            ));
-        }
-        let mut words = line.split_whitespace();
-        let Some(file) = words.next() else { continue };
-        let file = base.map_or_else(|| PathBuf::from(file), |base| base.join(file));
-        let names: Vec<_> = words.collect();
-        for file in files_of(&file).map_err(at)? {
-            slots.push(Slot::new(store.load(&file, tell).map_err(at)?, &names));
+impl Gathered {
+    fn new(conf: &BindTls) -> Self {
+        Self {
+            slots: Vec::new(),
+            options: vec![(conf.clone(), String::new())],
         }
     }
-    Ok(())
+
+    /// `crt-list`: `<file> [\[options\]] [\[!\]<name>...]` per line (CFG 5.1).
+    fn list(
+        &mut self,
+        path: &Path,
+        store: &mut Store,
+        tell: &mut dyn FnMut(Complaint),
+    ) -> Result<(), String> {
+        let text = std::fs::read_to_string(path).map_err(|error| pem::unreadable(path, &error))?;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let place = format!("'{}:{}': ", path.display(), number + 1);
+            let at = |why: String| format!("{place}{why}");
+            let (file, options, names) = parts(line).map_err(at)?;
+            let options = match options {
+                Some(options) => self.options(options, &place, tell).map_err(at)?,
+                None => 0,
+            };
+            let base = self.options[0].0.crt_base.as_deref();
+            let file = base.map_or_else(|| PathBuf::from(file), |base| base.join(file));
+            let names: Vec<_> = names.split_whitespace().collect();
+            for file in files_of(&file).map_err(at)? {
+                let entry = store.load(&file, tell).map_err(at)?;
+                self.slots.push(Slot::new(entry, &names, options));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the sets of options these are, together with the line's.
+    fn options(
+        &mut self,
+        written: &str,
+        place: &str,
+        tell: &mut dyn FnMut(Complaint),
+    ) -> Result<usize, String> {
+        let (options, left_out) = config::certificate_options(written, &self.options[0].0)?;
+        for what in left_out {
+            let help = "remove it: it is not available here";
+            tell(Complaint::notice(format!("{place}{what}."), help));
+        }
+        let known = self.options.iter().position(|(known, _)| *known == options);
+        Ok(known.unwrap_or_else(|| {
+            self.options.push((options, place.to_owned()));
+            self.options.len() - 1
+        }))
+    }
+}
+
+/// File, options and names of a list's line.
+fn parts(line: &str) -> Result<(&str, Option<&str>, &str), String> {
+    let (file, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim_start();
+    let Some(options) = rest.strip_prefix('[') else {
+        return match file.contains('[') || rest.contains(['[', ']']) {
+            true => Err("options stand in brackets between file and names".to_owned()),
+            false => Ok((file, None, rest)),
+        };
+    };
+    let (options, names) = options
+        .split_once(']')
+        .ok_or("']' is missing behind the options")?;
+    Ok((file, Some(options), names))
 }
 
 /// A certificate and for which names it is meant.
@@ -188,10 +251,12 @@ struct Slot {
     names: Vec<String>,
     /// Names it is not for, although they fit.
     not: Arc<[String]>,
+    /// Which options hold for it.
+    options: usize,
 }
 
 impl Slot {
-    fn new(entry: Arc<Entry>, filters: &[&str]) -> Self {
+    fn new(entry: Arc<Entry>, filters: &[&str], options: usize) -> Self {
         let (not, names): (Vec<_>, Vec<_>) = filters
             .iter()
             .map(|name| name.to_ascii_lowercase())
@@ -200,6 +265,7 @@ impl Slot {
             entry,
             names,
             not: not.iter().map(|name| name[1..].to_owned()).collect(),
+            options,
         }
     }
 
@@ -219,6 +285,7 @@ impl Slot {
 struct Candidate {
     bundle: Arc<Bundle>,
     not: Arc<[String]>,
+    options: usize,
 }
 
 impl Candidate {
@@ -269,6 +336,7 @@ impl Certificates {
             let candidate = Candidate {
                 bundle: slot.entry.current(),
                 not: Arc::clone(&slot.not),
+                options: slot.options,
             };
             let names = slot.names();
             // The default one may come in two kinds.
@@ -288,21 +356,41 @@ impl Certificates {
 
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<Bundle>> {
         let index = self.index.load();
-        let name = name.map(str::to_ascii_lowercase);
-        if let Some(name) = &name {
-            let wild = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
-            for key in [Some(name), wild.as_ref()].into_iter().flatten() {
-                let known = index.by_name.get(key).map_or(&[][..], Vec::as_slice);
-                if let Some(found) = pick(known.iter().filter(|c| !c.not.contains(name)), schemes) {
-                    return Some(found);
-                }
-            }
-        }
-        if self.strict {
-            return None;
+        let meant =
+            name.and_then(|name| index.meant(name, |fits| pick(fits.iter().copied(), schemes)));
+        if meant.is_some() || self.strict {
+            return meant;
         }
         let default = pick(index.default.iter(), schemes);
         default.or_else(|| index.default.first().map(|first| Arc::clone(&first.bundle)))
+    }
+
+    /// The options of the first certificate for that name.
+    fn options_for(&self, name: Option<&str>) -> usize {
+        let index = self.index.load();
+        let first = |fits: &[&Candidate]| fits.first().map(|first| first.options);
+        let meant = name.and_then(|name| index.meant(name, first));
+        let default = || index.default.first().map(|first| first.options);
+        meant.or_else(default).unwrap_or(0)
+    }
+}
+
+impl Index {
+    /// What `wanted` finds among those for that very name, then among those for all names of its domain.
+    fn meant<T>(&self, name: &str, wanted: impl Fn(&[&Candidate]) -> Option<T>) -> Option<T> {
+        let name = name.to_ascii_lowercase();
+        let wild = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        [Some(&name), wild.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(|key| {
+                let known = self.by_name.get(key).map_or(&[][..], Vec::as_slice);
+                let fits: Vec<_> = known
+                    .iter()
+                    .filter(|known| !known.not.contains(&name))
+                    .collect();
+                wanted(&fits)
+            })
     }
 }
 

@@ -12,12 +12,16 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, sendmsg};
 use rustls::{AlertDescription, CertificateError, Connection, HandshakeKind};
+use wire::hello::{self, Seen};
 
-use super::{Bundle, facts};
+use super::{Acceptor, Bundle, facts};
 use crate::socket::Socket;
 
 /// Ciphertext taken off a socket at once.
 const SCRATCH: usize = 32 * 1024;
+
+/// A longer hello decides nothing.
+const LONGEST_HELLO: usize = 16 * 1024;
 
 thread_local! {
     static CIPHERTEXT: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -108,6 +112,8 @@ pub(crate) struct Stream {
     pub(super) own: Option<Arc<Bundle>>,
     /// Ciphertext that was read and not taken yet.
     backlog: Vec<u8>,
+    /// Until the client's hello is there, where it decides about more than the certificate.
+    undecided: Option<Box<Undecided>>,
     /// Anything was received.
     heard: bool,
 }
@@ -126,8 +132,16 @@ impl Stream {
             connection: Box::new(connection.into()),
             own: None,
             backlog: Vec::new(),
+            undecided: None,
             heard: false,
         }
+    }
+
+    /// The same, and the name in the client's hello decides what holds for it.
+    pub(super) fn undecided(mut self, acceptor: Arc<Acceptor>) -> Self {
+        let hello = Vec::new();
+        self.undecided = Some(Box::new(Undecided { acceptor, hello }));
+        self
     }
 
     /// Ciphertext that was read with something else: behind a PROXY header.
@@ -259,9 +273,29 @@ impl Stream {
         })
     }
 
-    /// Gives the library ciphertext; what it has no room for stays in the backlog.
-    fn take(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Looks at a hello first, where it decides.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.heard = true;
+        let Some(mut undecided) = self.undecided.take() else {
+            return self.decrypt(bytes);
+        };
+        undecided.hello.extend_from_slice(bytes);
+        let name = match hello::parse(&undecided.hello) {
+            Seen::More if undecided.hello.len() < LONGEST_HELLO => {
+                self.undecided = Some(undecided);
+                return Ok(());
+            }
+            Seen::This(hello) => hello.server_name,
+            // The library knows what to say of it.
+            Seen::More | Seen::Other => None,
+        };
+        let decided = undecided.acceptor.accept_for(name.as_deref());
+        *self.connection = decided.map_err(io::Error::other)?.into();
+        self.decrypt(&undecided.hello)
+    }
+
+    /// Gives the library ciphertext; what it has no room for stays in the backlog.
+    fn decrypt(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.connection.read_tls(&mut bytes) {
                 // Behind a goodbye nothing counts.
@@ -286,6 +320,12 @@ impl Stream {
         }
         processed.map(drop).map_err(io::Error::other)
     }
+}
+
+/// A session whose client is not known yet.
+struct Undecided {
+    acceptor: Arc<Acceptor>,
+    hello: Vec<u8>,
 }
 
 /// A socket as the library writes to it.
