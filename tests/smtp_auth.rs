@@ -298,3 +298,75 @@ fn failed_logins_are_told_counted_and_limited() -> Result<()> {
         has("refused", 3) && has("limited", 2) && has("accepted", 0)
     })
 }
+
+/// Of a thread.
+const STACK: u64 = 2 << 20;
+
+/// Where in a process's memory that is. Not on the stacks of threads: there a register may lie for a while, until the next call.
+fn in_memory(pid: u32, secret: &[u8]) -> Result<Vec<String>> {
+    use std::os::unix::fs::FileExt as _;
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem"))?;
+    let mut found = Vec::new();
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (range, rights) = (words.next().unwrap_or_default(), words.next());
+        let Some((from, to)) = range
+            .split_once('-')
+            .filter(|_| rights.is_some_and(|r| r.starts_with("rw")))
+        else {
+            continue;
+        };
+        let (from, to) = (u64::from_str_radix(from, 16)?, u64::from_str_radix(to, 16)?);
+        if to - from == STACK {
+            continue;
+        }
+        let mut bytes = vec![0; usize::try_from(to - from)?];
+        if memory.read_exact_at(&mut bytes, from).is_err() {
+            continue;
+        }
+        let at = bytes
+            .windows(secret.len())
+            .filter(|window| *window == secret)
+            .count();
+        if at > 0 {
+            found.push(format!("{at} x {line}"));
+        }
+    }
+    Ok(found)
+}
+
+/// The proxy's own buffers; those of TLS are the library's.
+#[test]
+fn nothing_is_left_of_a_secret_in_memory() -> Result<()> {
+    let server = Server::start(Manner::Answers("AUTH".into(), "235 yes".into()))?;
+    let front = free_port()?;
+    let backend = format!(
+        "option smtp-replay-auth\n    server s1 {}",
+        server.address()
+    );
+    for kept in [false, true] {
+        let mut text = config(front, "option smtp-auth always", &backend);
+        if !kept {
+            text = text.replace("option smtp-replay-auth", "");
+        }
+        let proxy = Proxy::start(Program::Posthouse, &text.replace("mode tcp", "mode smtp"))?;
+        let (mut client, _) = testkit::client::Client::greeted(front)?;
+        client.command("EHLO c")?;
+        // In two pieces, so that the first has to be kept.
+        let (one, two) = PLAIN.split_at(PLAIN.len() - 4);
+        client.send(one)?;
+        testkit::pause(std::time::Duration::from_millis(100));
+        let reply = client.command(two)?;
+        ensure!(reply == "235 yes", "{reply}");
+        let secret = &PLAIN.as_bytes()[11..30];
+        let found = in_memory(proxy.pid(), secret)?;
+        ensure!(found.is_empty() != kept, "kept: {kept}, found: {found:#?}");
+        client.command("QUIT")?;
+        client.rest()?;
+        proxy.wait_until_idle("fe")?;
+        let found = in_memory(proxy.pid(), secret)?;
+        ensure!(found.is_empty(), "behind the session: {found:#?}");
+    }
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! What the client says: its commands. Bodies are in `bodies.rs`.
 
-use super::login::LONGEST;
+use super::login::{LONGEST, is_auth};
 use super::{Count, Dialogue, End, Intake, Leg, Millis, Phase, Shell, words};
 use crate::smtp::command::{self, Chunk, Verb};
 use crate::smtp::settings::BareNewline;
@@ -39,8 +39,7 @@ impl Dialogue {
             return 0;
         }
         let mut limit = self.settings.limits.line;
-        let word = input.get(..4).unwrap_or_default();
-        if word.eq_ignore_ascii_case(b"AUTH") {
+        if is_auth(input) {
             limit = limit.max(LONGEST);
         }
         let Some(end) = memchr(b'\n', &input[..input.len().min(limit)]) else {

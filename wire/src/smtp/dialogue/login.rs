@@ -19,7 +19,9 @@ pub(super) const LONGEST: usize = 12_288;
 impl Dialogue {
     /// Whether what the client says now is, or holds, a secret: the shell overwrites it when it has been dealt with.
     pub fn hears_secrets(&self) -> bool {
-        self.login.as_ref().is_some_and(|login| !login.done)
+        // The beginning of a line that is not whole yet waits there.
+        let begun = is_auth(&self.inbox);
+        begun || self.login.as_ref().is_some_and(|login| !login.done)
     }
 
     /// Whether AUTH may be used on this leg, as it is now.
@@ -239,6 +241,12 @@ impl Dialogue {
         let lost = self.login.as_ref().is_some_and(|login| login.spoiled);
         lost.then(|| words::login_lost(&self.settings.name))
     }
+}
+
+/// Whether that is AUTH, as far as it is there.
+pub(super) fn is_auth(line: &[u8]) -> bool {
+    line.get(..4)
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH"))
 }
 
 /// A line with CRLF at its end.
