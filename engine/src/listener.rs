@@ -126,7 +126,7 @@ fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Opti
         sock::keep_alive(&socket, keepalive);
     }
     let (worker, ingress, socket) = (Rc::clone(worker), Rc::clone(ingress), socket.into());
-    if ingress.mail.is_some() {
+    if ingress.mail.are_there() {
         tokio::task::spawn_local(run_mail(worker, ingress, socket, peer));
     } else {
         tokio::task::spawn_local(run(worker, ingress, socket, peer));

@@ -50,16 +50,13 @@ pub(crate) struct Ingress {
     /// Where its sessions go.
     pub(crate) backend: Option<Arc<Proxy>>,
     /// How its mail is read, in `mode smtp`.
-    pub(crate) mail: Option<Arc<wire::smtp::Settings>>,
+    pub(crate) mail: smtp::Manners,
 }
 
 impl Ingress {
     /// In whose name clients are spoken to.
     pub(crate) fn name(&self) -> &str {
-        match &self.mail {
-            Some(settings) => &settings.name,
-            None => host::name(),
-        }
+        self.mail.name().unwrap_or_else(|| host::name())
     }
 
     pub(crate) fn front(&self) -> &model::Front {
@@ -198,9 +195,9 @@ impl Session {
 
     /// Bytes from the client to its server, and back.
     pub(crate) fn bytes_of_server(&self) -> (u64, u64) {
-        match self.ingress.mail {
-            Some(_) => self.server_bytes,
-            None => (self.bytes_in, self.bytes_out),
+        match self.ingress.mail.are_there() {
+            true => self.server_bytes,
+            false => (self.bytes_in, self.bytes_out),
         }
     }
 

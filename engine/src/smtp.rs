@@ -43,7 +43,7 @@ pub(crate) use self::desk::Desk;
 pub use self::failures::Failures;
 use self::leg::{Leg, Line, Read};
 pub use self::offer::{CommonOffer, ServerOffer};
-pub(crate) use self::settings::settings;
+pub(crate) use self::settings::Manners;
 pub use self::spool::Journals;
 use self::store::{Offered, Store};
 use crate::clock::{Clock, Millis};
@@ -77,7 +77,8 @@ pub(crate) async fn converse(
     session: &mut Session,
     opening: Box<(Client, Connected)>,
 ) -> Ending {
-    let Some(settings) = session.ingress.mail.clone() else {
+    let backend = session.backend.as_ref().map(|proxy| proxy.index);
+    let Some(settings) = backend.and_then(|index| session.ingress.mail.of(index)) else {
         return Ending::RESOURCE;
     };
     let (client, connected) = *opening;

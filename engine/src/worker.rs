@@ -141,15 +141,16 @@ impl Worker {
             .and_then(|front| front.default_backend)
             .or(own);
         let backend = target.and_then(|index| self.topology.proxies.get(index).cloned());
-        let back = backend.as_ref().map(|proxy| proxy.conf());
         let binds = conf.front.as_ref().map(|front| &front.binds);
         let secret = binds.and_then(|binds| binds[listener.bind].tls.as_ref());
         let acceptor = secret.and_then(|conf| self.topology.tls.acceptor(conf));
         let acceptor = acceptor.cloned();
         let start = secret.map(|conf| conf.start);
+        let switches = conf.front.iter().flat_map(|front| &front.switches);
+        let backends = target.into_iter().chain(switches.map(|rule| rule.backend));
         let at_once = start == Some(TlsStart::AtOnce);
         Ingress {
-            mail: smtp::settings(&self.topology.model, conf, back, start),
+            mail: smtp::Manners::new(&self.topology.model, conf, backends, start),
             proxy: Arc::clone(&listener.proxy),
             bind: listener.bind,
             tls: acceptor.clone().filter(|_| at_once),

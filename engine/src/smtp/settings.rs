@@ -13,14 +13,51 @@ use crate::host;
 /// after the last byte has left, so this bounds only what is stuck.
 const ACK_WAIT: Duration = Duration::from_secs(5);
 
-/// For sessions of a bind whose TLS begins so, of that frontend and its backend; `None`: they are not in `mode smtp`.
-pub(crate) fn settings(
+/// The settings of a bind's sessions, by the backend they go to; none where they are not in `mode smtp`.
+#[derive(Debug)]
+pub(crate) struct Manners(Vec<(usize, Arc<Settings>)>);
+
+impl Manners {
+    /// For a bind whose TLS begins so, of that frontend, whose sessions go to these backends.
+    pub(crate) fn new(
+        model: &Model,
+        front: &Proxy,
+        backends: impl Iterator<Item = usize>,
+        start: Option<TlsStart>,
+    ) -> Self {
+        let mut all = Vec::new();
+        for index in backends {
+            let back = model.proxies.get(index);
+            let settings = back.and_then(|back| settings(model, front, back, start));
+            all.extend(settings.map(|settings| (index, settings)));
+        }
+        Self(all)
+    }
+
+    /// Whether mail is read.
+    pub(crate) fn are_there(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Of sessions that go to that backend.
+    pub(crate) fn of(&self, backend: usize) -> Option<Arc<Settings>> {
+        let found = self.0.iter().find(|(index, _)| *index == backend);
+        found.map(|(_, settings)| Arc::clone(settings))
+    }
+
+    /// In whose name clients are spoken to.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.first().map(|(_, settings)| &*settings.name)
+    }
+}
+
+fn settings(
     model: &Model,
     front: &Proxy,
-    back: Option<&Proxy>,
+    back: &Proxy,
     start: Option<TlsStart>,
 ) -> Option<Arc<Settings>> {
-    let (front, back) = (front.front.as_ref()?, back?.back.as_ref()?);
+    let (front, back) = (front.front.as_ref()?, back.back.as_ref()?);
     let (told, servers) = (front.smtp.as_ref()?, back.smtp.as_ref()?);
     let tuning = &model.global.smtp;
     let wait = tuning.ack_wait.unwrap_or(ACK_WAIT);
