@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::lab::{Host, Lab};
-use crate::load::{Load, Session};
+use crate::load::{self, Load, Session};
 use crate::postfix::Postfix;
 use crate::proxy::{Program, Proxy};
 use crate::server::{Manner, Server};
@@ -128,7 +128,8 @@ pub fn play(fault: Fault, program: Program, configuration: &str, load: Load) -> 
     play_on(&lab, &mails, fault, load, None)
 }
 
-/// The same with Posthouse and TLS on both legs: half of the sessions begin with STARTTLS, the others are on 465.
+/// The same with Posthouse and TLS on both legs: half of the sessions begin with STARTTLS, the others are on 465; half of
+/// either log in, those with STARTTLS by `option smtp-replay-auth`, the others by `xclient`.
 ///
 /// # Errors
 /// As above.
@@ -140,10 +141,8 @@ pub fn play_within_tls(fault: Fault, load: Load) -> Result<Outcome> {
     };
     let own = authority.issue("mx.pem", &order)?;
     let pem = authority.pem(&order)?;
-    let mails = (
-        Postfix::start_within_tls(&lab, Host::Mail1, &pem, "")?,
-        Postfix::start_within_tls(&lab, Host::Mail2, &pem, "")?,
-    );
+    let start = |host| Postfix::start_with_logins(&lab, host, &pem, load::LOGIN, Host::Lb);
+    let mails = (start(Host::Mail1)?, start(Host::Mail2)?);
     let configuration = include_str!("within_tls.cfg")
         .replace("@crt@", &own.display().to_string())
         .replace("@ca@", &authority.ca().display().to_string());

@@ -19,8 +19,14 @@ pub struct Load {
     pub per_second: u32,
 }
 
-/// One in so many sessions takes its time in the middle of the dialogue.
-const SLOW: usize = 20;
+/// One in so many sessions, of all kinds, takes its time in the middle of the dialogue.
+const SLOW: usize = 19;
+
+/// Who logs in, and the password.
+pub const LOGIN: (&str, &str) = ("ann", "s3cret-words");
+
+/// How they say it.
+const PLAIN: &str = "AUTH PLAIN AGFubgBzM2NyZXQtd29yZHM=";
 
 /// How long such a one takes.
 const SLOWNESS: Duration = Duration::from_millis(1_500);
@@ -51,7 +57,7 @@ impl Load {
     }
 
     /// Begins the sessions one by one, each in a thread of its own, and waits for them all.
-    /// With `trust` every second session begins with STARTTLS, and the others with TLS on 465.
+    /// With `trust` every second session begins with STARTTLS, and the others with TLS on 465; every other pair logs in.
     pub fn run(self, to: SocketAddr, trust: Option<&Trust>) -> Vec<Session> {
         let begun = Instant::now();
         let step = Duration::from_secs(1) / self.per_second;
@@ -106,6 +112,11 @@ fn talk(to: SocketAddr, number: usize, trust: Option<&Trust>, session: &mut Sess
         let reply = client.command("STARTTLS")?;
         anyhow::ensure!(reply.starts_with("220"), "STARTTLS: {reply:?}");
         client.secure(trust)?;
+    }
+    if trust.is_some() && number % 4 >= 2 {
+        client.command("EHLO client.example.org")?;
+        let reply = client.command(PLAIN)?;
+        anyhow::ensure!(reply.starts_with("235"), "AUTH: {reply:?}");
     }
     if number.is_multiple_of(SLOW) {
         client.command("NOOP")?;

@@ -52,6 +52,25 @@ impl<'l> Postfix<'l> {
         Self::start_with(lab, host, &main, SUBMISSION)
     }
 
+    /// The same where who likes to may log in, on 25 and on 465; `xclient` may say by XCLIENT who it speaks for.
+    ///
+    /// # Errors
+    /// Postfix or SASL is not installed or does not start.
+    pub fn start_with_logins(
+        lab: &'l Lab,
+        host: Host,
+        pem: &str,
+        login: (&str, &str),
+        xclient: Host,
+    ) -> Result<Self> {
+        need("saslpasswd2", "sasl2-bin")?;
+        let etc = lab.directory().join(host.name()).join("etc");
+        fs::create_dir_all(&etc)?;
+        let secure = secure(&etc, pem, login)?;
+        let trust = format!("smtpd_authorized_xclient_hosts = {}\n", xclient.ip());
+        Self::start_with(lab, host, &format!("{secure}{trust}"), SMTPS)
+    }
+
     /// The same with more lines in main.cf, which count when they say it again, and in master.cf.
     ///
     /// # Errors
