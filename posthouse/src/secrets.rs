@@ -17,3 +17,34 @@ pub(crate) fn protect(model: &Model) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use config::{Source, load_sources};
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    fn model(more: &str) -> Model {
+        let text = format!(
+            "listen mail\n mode smtp\n bind 127.0.0.1:2525\n server s1 127.0.0.1:25\n {more}\n"
+        );
+        let source = Source {
+            name: "t.cfg".to_owned(),
+            text: text.into_bytes(),
+        };
+        let loaded = load_sources(&[source], &|_| None, &|_| None);
+        loaded.model.expect("it is valid")
+    }
+
+    /// One test: the process has one such setting.
+    #[test]
+    fn where_clients_may_log_in_nothing_is_dumped() {
+        set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
+        protect(&model("option smtp-auth never")).unwrap();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::Dumpable);
+        protect(&model("")).unwrap();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
+    }
+}
