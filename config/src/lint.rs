@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::acl::Needs;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::{Back, Front, Location, Model, Proxy, ServerAddress};
 
@@ -53,6 +54,10 @@ const RULES: &[Rule] = &[
     Rule {
         code: "sticky-failback",
         look: sticky_failback,
+    },
+    Rule {
+        code: "inspect-delay",
+        look: inspect_delay,
     },
     Rule {
         code: "defer-accept",
@@ -247,6 +252,20 @@ fn sticky_failback(_: &Model, proxy: &Proxy) -> Option<Advice> {
             backup.name
         ),
         help: "add 'non-stick' to the backup".to_owned(),
+    })
+}
+
+fn inspect_delay(_: &Model, proxy: &Proxy) -> Option<Advice> {
+    let rules = &proxy.tcp_request;
+    let front = proxy.front.as_ref()?;
+    let content = rules.content.iter().map(|rule| &rule.condition);
+    let switches = front.switches.iter().map(|switch| &switch.condition);
+    let mut conditions = content.chain(switches).flatten();
+    let asks = conditions.any(|condition| condition.beyond(Needs::Session).next().is_some());
+    (asks && rules.inspect_delay.is_none()).then(|| {
+        let text = "its rules ask what clients say first, and without an 'inspect-delay' nobody waits for it: they see \
+                    what happens to be there, mostly nothing.";
+        section(proxy, text, "add 'tcp-request inspect-delay 5s'")
     })
 }
 
