@@ -91,6 +91,12 @@ fn settings(choice: u8) -> Settings {
         settings.bare_newline = BareNewline::Refuse;
     }
     settings.auth = Auth::Anywhere;
+    settings.security = match choice % 9 {
+        3 => Security::Implicit,
+        4 => Security::StartTls { required: true },
+        5 => Security::StartTls { required: false },
+        _ => Security::None,
+    };
     settings.replay_auth = choice & 32 != 0;
     settings.vouches = choice & 64 != 0;
     settings.journal.memory = [16, 4096][usize::from(choice >> 3 & 1)];
@@ -101,6 +107,7 @@ fn settings(choice: u8) -> Settings {
 /// Each step: what happens (low bits), how many bytes of the rest go with it (high bits).
 fn step(dialogue: &mut Dialogue, shell: &mut Nowhere, kind: u8, bytes: &[u8], now: Millis) {
     match kind % 12 {
+        0..=2 if dialogue.wants_client_tls() => dialogue.client_secured(now, shell),
         0..=2 => dialogue.client_bytes(bytes, now, shell),
         3..=5 if dialogue.has_server() => dialogue.server_bytes(bytes, now, shell),
         6 | 7 if dialogue.quest().is_some() => {

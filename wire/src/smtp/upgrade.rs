@@ -105,6 +105,8 @@ impl Upgrade {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const OFFER: &str = "250-mail\r\n250-SIZE\r\n250 starttls\r\n";
@@ -166,6 +168,43 @@ mod tests {
             (&["220 mail\r\n", OFFER, "SSH-2.0\r\n"], Refusal::NoSmtp),
         ] {
             assert_eq!(play(replies, 1000), Err(refusal), "{replies:?}");
+        }
+    }
+
+    fn any_reply() -> impl Strategy<Value = String> {
+        let line = prop::sample::select(vec![
+            "220 mail\r\n",
+            "220-mail\r\n",
+            "250-mail\r\n",
+            "250 STARTTLS\r\n",
+            "250-starttls\r\n",
+            "250 SIZE\n",
+            "454 4.7.0 no\r\n",
+            "22",
+            "SSH-2.0\r\n",
+        ]);
+        prop::collection::vec(line, 0..4).prop_map(|lines| lines.concat())
+    }
+
+    proptest! {
+        /// TLS begins behind a greeting, an offer and a leave, each whole and alone; how they are cut is all the same.
+        #[test]
+        fn tls_begins_behind_three_replies_and_nothing_else(
+            replies in prop::collection::vec(any_reply(), 0..5), size in 1usize..9,
+        ) {
+            let replies: Vec<_> = replies.iter().map(String::as_str).collect();
+            let whole = play(&replies, 1000);
+            if whole != Err(Refusal::Injected) {
+                prop_assert_eq!(&play(&replies, size), &whole);
+            }
+            let Ok(said) = whole else { return Ok(()) };
+            if said.last().is_some_and(|last| last == "TLS") {
+                prop_assert_eq!(said, ["EHLO proxy.example\r\n", "STARTTLS\r\n", "TLS"]);
+                let text = replies.concat();
+                let (_, offer) = text.split_once("220 mail\r\n").unwrap();
+                prop_assert!(text.starts_with("220"));
+                prop_assert!(offer.to_ascii_uppercase().contains("STARTTLS"), "{}", text);
+            }
         }
     }
 }
