@@ -8,6 +8,7 @@ use testkit::lab::{Host, Lab};
 use testkit::postfix::Postfix;
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
+use testkit::tls::{Authority, Order};
 use testkit::{need, run, wait_until};
 
 /// Octets that the first server reads before it dies: within a message.
@@ -24,7 +25,8 @@ struct Scene<'l> {
 }
 
 impl<'l> Scene<'l> {
-    fn start(lab: &'l Lab) -> Result<Self> {
+    fn start(lab: &'l Lab, authority: &Authority) -> Result<Self> {
+        let names: &[&str] = &["mx.example.com", &Host::Lb.ip().to_string()];
         let dies = Manner::Dies {
             heard: DIES,
             said: usize::MAX,
@@ -32,9 +34,21 @@ impl<'l> Scene<'l> {
         let address = (Host::Mail1.ip(), 25).into();
         let dying = lab.on(Host::Mail1, || Server::start_at(address, dies))?;
         let postfix = Postfix::start(lab, Host::Mail2)?;
+        let crt = authority.issue(
+            "mx.pem",
+            &Order {
+                names,
+                ..Order::default()
+            },
+        )?;
+        let crt = crt.display();
+        let binds = format!(
+            "bind *:25\n    bind *:587 starttls required crt {crt}\n    bind *:465 ssl crt {crt}"
+        );
         let text = include_str!("../examples/smtp.cfg")
             .replace("/var/run/haproxy/admin.sock", "@dir@/socket")
-            .replace("log 127.0.0.1:514 local0", "log stdout format raw local0");
+            .replace("log 127.0.0.1:514 local0", "log stdout format raw local0")
+            .replace("bind *:25", &binds);
         let proxy = Proxy::start_on(lab, Host::Lb, Program::Posthouse, &text)?;
         // What both servers offer is known when both were checked.
         for server in ["mail1", "mail2"] {
@@ -76,24 +90,68 @@ fn message(directory: &Path, subject: &str) -> Result<String> {
     Ok(path.to_owned())
 }
 
-#[test]
-fn clients_notice_nothing() -> Result<()> {
-    let (lab, files) = (Lab::new()?, tempfile::TempDir::new()?);
-    let scene = Scene::start(&lab)?;
-    let proxy = Host::Lb.ip().to_string();
+/// How a client comes: what it is told for that.
+struct Leg {
+    name: &'static str,
+    port: u16,
+    swaks: &'static [&'static str],
+    curl: (&'static str, &'static [&'static str]),
+    /// Python's class, and what is called at first.
+    smtplib: (&'static str, &'static str),
+}
 
-    let file = message(files.path(), "swaks-1")?;
-    let data = format!("@{file}");
-    let from_to = ["--from", "a@example.org", "--to", "inbox@example.com"];
-    let swaks = [&["--server", &proxy, "--data", &data][..], &from_to].concat();
-    scene.client("swaks", "swaks", &swaks)?;
-    scene.has("swaks-", 1)?;
+const LEGS: &[Leg] = &[
+    Leg {
+        name: "clear",
+        port: 25,
+        swaks: &[],
+        curl: ("smtp", &[]),
+        smtplib: ("SMTP(host, port, timeout=30)", "noop()"),
+    },
+    Leg {
+        name: "starttls",
+        port: 587,
+        swaks: &["--tls"],
+        curl: ("smtp", &["--ssl-reqd"]),
+        smtplib: ("SMTP(host, port, timeout=30)", "starttls(context=trust)"),
+    },
+    Leg {
+        name: "ssl",
+        port: 465,
+        swaks: &["--tls-on-connect"],
+        curl: ("smtps", &[]),
+        smtplib: ("SMTP_SSL(host, port, timeout=30, context=trust)", "noop()"),
+    },
+];
 
-    let file = message(files.path(), "curl-1")?;
-    let url = format!("smtp://{proxy}/client.example.org");
+/// Each client on each leg: a message, and two in a session of smtplib's. Those that can look whose certificate it is.
+fn come(scene: &Scene<'_>, files: &Path, ca: &str, leg: &Leg) -> Result<()> {
+    let (name, proxy, port) = (leg.name, Host::Lb.ip(), leg.port.to_string());
+    let file = message(files, &format!("swaks-{name}-1"))?;
+    let (data, host) = (format!("@{file}"), proxy.to_string());
+    let swaks = [
+        "--server",
+        &host,
+        "--port",
+        &port,
+        "--data",
+        &data,
+        "--from",
+        "a@example.org",
+        "--to",
+        "inbox@example.com",
+    ];
+    scene.client("swaks", "swaks", &[&swaks, leg.swaks].concat())?;
+    scene.has(&format!("swaks-{name}-"), 1)?;
+
+    let file = message(files, &format!("curl-{name}-1"))?;
+    let (scheme, options) = leg.curl;
+    let url = format!("{scheme}://{proxy}:{port}/client.example.org");
     let curl = [
         "-sS",
         &url,
+        "--cacert",
+        ca,
         "--mail-from",
         "a@example.org",
         "--mail-rcpt",
@@ -101,21 +159,35 @@ fn clients_notice_nothing() -> Result<()> {
         "--upload-file",
         &file,
     ];
-    scene.client("curl", "curl", &curl)?;
-    scene.has("curl-", 1)?;
+    scene.client("curl", "curl", &[&curl, options].concat())?;
+    scene.has(&format!("curl-{name}-"), 1)?;
 
-    // Two messages in a session.
+    let (class, first) = leg.smtplib;
     let script = format!(
-        "import smtplib
-with smtplib.SMTP('{proxy}', timeout=30) as smtp:
+        "import smtplib, ssl
+host, port = '{proxy}', {port}
+trust = ssl.create_default_context(cafile='{ca}')
+with smtplib.{class} as smtp:
+    smtp.{first}
     for number in (1, 2):
-        text = 'Subject: smtplib-%d\\r\\n\\r\\n' % number + 'A line, and another.\\r\\n' * {}
+        text = 'Subject: smtplib-{name}-%d\\r\\n\\r\\n' % number + 'A line, and another.\\r\\n' * {}
         smtp.sendmail('a@example.org', 'inbox@example.com', text)
 ",
         BODY / 22
     );
     scene.client("python3", "python3", &["-c", &script])?;
-    scene.has("smtplib-", 2)?;
+    scene.has(&format!("smtplib-{name}-"), 2)
+}
+
+#[test]
+fn clients_notice_nothing() -> Result<()> {
+    let (lab, files, authority) = (Lab::new()?, tempfile::TempDir::new()?, Authority::new()?);
+    let scene = Scene::start(&lab, &authority)?;
+    let proxy = Host::Lb.ip().to_string();
+    let ca = authority.ca().display().to_string();
+    for leg in LEGS {
+        come(&scene, files.path(), &ca, leg).with_context(|| leg.name)?;
+    }
 
     // Postfix's own, in four sessions at once, with two messages each.
     let length = BODY.to_string();
@@ -136,18 +208,18 @@ with smtplib.SMTP('{proxy}', timeout=30) as smtp:
     ];
     scene.client("smtp-source", "postfix", &source)?;
 
-    // A line for each message: 12, all delivered, and each of the 7 sessions was carried over in the middle of one.
+    // A line for each message: 20, all delivered, and each of the 13 sessions was carried over in the middle of one.
     let lines = || {
         let lines = scene.proxy.output.lines().into_iter();
         lines
             .filter(|line| line.contains(" mail id="))
             .collect::<Vec<_>>()
     };
-    wait_until("all is logged", || lines().len() >= 12)?;
+    wait_until("all is logged", || lines().len() >= 20)?;
     let lines = lines();
     let with = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
     ensure!(
-        (lines.len(), with(" delivered ")) == (12, 12) && with("moves=mail1:S6:") >= 7,
+        (lines.len(), with(" delivered ")) == (20, 20) && with("moves=mail1:S6:") >= 13,
         "{lines:#?}"
     );
     Ok(())
