@@ -370,3 +370,30 @@ fn nothing_is_left_of_a_secret_in_memory() -> Result<()> {
     }
     Ok(())
 }
+
+/// A server that is to be told who the client is, and does not want to know, gets no session; an alarm is given.
+#[test]
+fn a_server_is_never_left_to_take_the_proxy_for_the_client() -> Result<()> {
+    let deaf = Server::start(Manner::Mail)?;
+    let offer = "250-here\r\n250 XCLIENT ADDR";
+    let good = Server::start(Manner::Answers("EHLO".into(), offer.into()))?;
+    let front = free_port()?;
+    let backend = format!(
+        "server deaf {} xclient\n    server good {} xclient backup",
+        deaf.address(),
+        good.address()
+    );
+    let text = config(front, "", &backend).replace("mode tcp", "mode smtp");
+    let proxy = Proxy::start(Program::Posthouse, &text)?;
+    testkit::client::deliver(front, "told")?;
+    good.heard.wait_for("XCLIENT ADDR=127.0.0.1")?;
+    good.heard.wait_for("Subject: told")?;
+    proxy
+        .output
+        .wait_for("Server be/deaf: XCLIENT is not offered to the proxy, or refused.")?;
+    let heard = deaf.heard.lines();
+    ensure!(heard.iter().all(|line| !line.contains("MAIL")), "{heard:?}");
+    let events = proxy.ask("show events buf0")?;
+    ensure!(events.contains("XCLIENT is not offered"), "{events}");
+    Ok(())
+}

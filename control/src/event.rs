@@ -2,7 +2,9 @@
 //! are added to and do not change their meaning.
 
 use engine::Level;
-use engine::event::{Event, Kind, Named, ProcessState, ProxyState, Refusal, Spared, Trouble};
+use engine::event::{
+    Event, Kind, Named, ProcessState, ProxyState, Refusal, Spared, Trouble, Unfit,
+};
 use engine::health::lines::Standing;
 use engine::health::{Cause, Change, Report};
 use serde::Serialize;
@@ -79,10 +81,11 @@ enum Detail<'e> {
         #[serde(skip_serializing_if = "Option::is_none")]
         for_ms: Option<u64>,
     },
-    Tampered {
+    Unfit {
         server: &'e str,
         backup: bool,
-        why: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'static str>,
     },
     Degraded {
         server: &'e str,
@@ -222,13 +225,14 @@ fn detail(kind: &Kind) -> (&'static str, Detail<'_>) {
                 to: process(*state),
             },
         ),
-        Kind::Tampered { server, refusal } => {
-            let detail = Detail::Tampered {
+        Kind::Unfit { server, why } => {
+            let (event, why) = unfit(*why);
+            let detail = Detail::Unfit {
                 server: &server.name,
                 backup: server.backup,
-                why: refused_tls(*refusal),
+                why,
             };
-            ("starttls", detail)
+            (event, detail)
         }
         Kind::Trouble(trouble) => ("trouble", in_the_way(trouble)),
     }
@@ -247,6 +251,14 @@ fn process(state: ProcessState) -> &'static str {
         ProcessState::Started => "STARTED",
         ProcessState::Stopping => "STOPPING",
         ProcessState::Ended => "ENDED",
+    }
+}
+
+/// The event's name, and what is wrong.
+fn unfit(why: Unfit) -> (&'static str, Option<&'static str>) {
+    match why {
+        Unfit::StartTls(refusal) => ("starttls", Some(refused_tls(refusal))),
+        Unfit::Xclient => ("xclient", None),
     }
 }
 

@@ -20,7 +20,7 @@ pub use self::member::Refused;
 use crate::backend::Backend;
 use crate::balance::{Candidate, Selector};
 use crate::clock::{Clock, Millis};
-use crate::event::Bus;
+use crate::event::{Bus, Unfit};
 use crate::health::{Admin, Change, Claim, Health, OpState, Sight, WeightError};
 use crate::order::{Killer, Which};
 use crate::plane::is_dynamic;
@@ -278,8 +278,10 @@ impl Controller {
     /// A session has reached a server, or has not.
     pub(crate) fn evidence(&mut self, evidence: &Evidence) {
         self.heed_greetings(evidence.at);
-        if let Sight::Tampered(refusal) = evidence.sight {
-            self.tell_tampered(evidence.at, refusal);
+        match evidence.sight {
+            Sight::Tampered(refusal) => self.tell_unfit(evidence.at, Unfit::StartTls(refusal)),
+            Sight::Untold => self.tell_unfit(evidence.at, Unfit::Xclient),
+            _ => {}
         }
         self.change(evidence.at, |health, now| {
             health.evidence(evidence.sight, now)

@@ -50,6 +50,15 @@ pub struct Event {
     pub text: String,
 }
 
+/// Why a server that is there gets no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// With `starttls`: it does not offer it, or something was said in its place.
+    StartTls(Refusal),
+    /// With `xclient`: it does not offer it, or refuses it.
+    Xclient,
+}
+
 /// What happens.
 #[derive(Debug, Clone)]
 pub enum Kind {
@@ -96,12 +105,12 @@ pub enum Kind {
         /// `None`: no longer.
         why: Option<Spared>,
     },
-    /// A server with `starttls` does not offer it, or something was said in its place.
-    Tampered {
+    /// A server is there, and no session can be given to it.
+    Unfit {
         /// Which.
         server: Named,
-        /// What was wrong.
-        refusal: Refusal,
+        /// What is wrong with it.
+        why: Unfit,
     },
     /// A server that is UP is not well, or is well again: its deep check says so.
     Degraded {

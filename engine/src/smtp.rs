@@ -49,6 +49,7 @@ use self::store::{Offered, Store};
 use crate::clock::{Clock, Millis};
 use crate::connect::Connected;
 use crate::end::Ending;
+use crate::health::Sight;
 use crate::prelude::{self, Client};
 use crate::session::Session;
 use crate::timer;
@@ -521,9 +522,13 @@ impl Shell for Wire<'_> {
     }
 
     fn count(&mut self, what: Count) {
-        if let Count::Reply { .. } = what {
-            self.searches = 0;
-            self.failed = Vec::new();
+        match what {
+            Count::Reply { .. } => {
+                self.searches = 0;
+                self.failed = Vec::new();
+            }
+            Count::Untold => self.report(Sight::Untold),
+            _ => {}
         }
         Wire::count(self, what);
     }

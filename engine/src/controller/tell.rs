@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use wire::smtp::Refusal;
-
 use super::{At, Controller, Published};
 use crate::backend::Backend;
 use crate::clock::{Clock, Millis};
-use crate::event::{Kind, Named, Spared};
+use crate::event::{Kind, Named, Spared, Unfit};
 use crate::health::lines::Standing;
 use crate::health::{Change, Health, ServerState};
 use wire::check::Flaw;
@@ -143,8 +141,8 @@ impl Controller {
         self.bus.publish(Some(at.0), kind);
     }
 
-    /// A server's STARTTLS was taken away or tampered with; of one server that is told once a minute.
-    pub(super) fn tell_tampered(&mut self, at: At, refusal: Refusal) {
+    /// A server is there, and no session can be given to it; of one server that is told once a minute.
+    pub(super) fn tell_unfit(&mut self, at: At, why: Unfit) {
         const NAG: Millis = 60_000;
         let now = Clock::get().now();
         let Some(unit) = self.unit(at) else { return };
@@ -154,7 +152,7 @@ impl Controller {
         }
         unit.alarmed = Some(now);
         let server = self.named(at);
-        let kind = Kind::Tampered { server, refusal };
+        let kind = Kind::Unfit { server, why };
         self.bus.publish(Some(at.0), kind);
     }
 

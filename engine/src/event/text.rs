@@ -5,7 +5,7 @@ use crate::log::Level;
 use crate::topology::Proxy;
 use wire::check::Flaw;
 
-use super::{Kind, Named, ProcessState, ProxyState, Spared, Trouble};
+use super::{Kind, Named, ProcessState, ProxyState, Spared, Trouble, Unfit};
 
 /// What is said of an event.
 #[derive(Debug)]
@@ -59,13 +59,7 @@ pub(super) fn say(proxy: Option<&Proxy>, kind: &Kind) -> Said {
             (Level::Notice, text)
         }
         Kind::Reserve { server, why } => (Level::Notice, reserve(name, server, *why)),
-        Kind::Tampered { server, refusal } => {
-            let text = format!(
-                "{}: {refusal}. Sessions go to others: in clear text none goes there.",
-                full(name, server)
-            );
-            (Level::Alert, text)
-        }
+        Kind::Unfit { server, why } => (Level::Alert, unfit(&full(name, server), *why)),
         Kind::Degraded { server, flaw, why } => degraded(name, server, *flaw, why),
         Kind::Backend { up, without } => {
             let listen = proxy.is_some_and(|proxy| proxy.front.is_some());
@@ -134,6 +128,18 @@ fn full(proxy: &str, server: &Named) -> String {
 }
 
 /// Why it has no sessions though it is UP.
+fn unfit(server: &str, why: Unfit) -> String {
+    match why {
+        Unfit::StartTls(refusal) => {
+            format!("{server}: {refusal}. Sessions go to others: in clear text none goes there.")
+        }
+        Unfit::Xclient => format!(
+            "{server}: XCLIENT is not offered to the proxy, or refused. Sessions go to others: it would take the proxy for \
+             each of its clients."
+        ),
+    }
+}
+
 fn reserve(proxy: &str, server: &Named, why: Option<Spared>) -> String {
     let seconds = |ms: u64| ms.div_ceil(1000);
     let server = full(proxy, server);

@@ -33,6 +33,8 @@ pub enum Sight {
     },
     /// STARTTLS did not come about, and somebody in between may be the reason.
     Tampered(Refusal),
+    /// It does not take XCLIENT.
+    Untold,
 }
 
 /// What is held against a server.

@@ -141,6 +141,8 @@ impl MailTotals {
             Count::EarlyTalker => self.early_talkers.add(1),
             Count::Abuse => self.abuse.add(1),
             Count::Injection => self.injections.add(1),
+            // Told with its server.
+            Count::Untold => {}
         }
     }
 

@@ -51,7 +51,7 @@ impl Wire<'_> {
         }
     }
 
-    fn report(&self, sight: Sight) {
+    pub(super) fn report(&self, sight: Sight) {
         if let (Some(proxy), Some(server)) = (&self.session.backend, &self.session.server) {
             let at = (proxy.index, server.index);
             self.worker.report(Evidence { at, sight });

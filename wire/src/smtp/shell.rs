@@ -262,4 +262,6 @@ pub enum Count {
     Abuse,
     /// Something was said in clear text behind a client's STARTTLS.
     Injection,
+    /// A server does not want to be told who the client is (XCLIENT).
+    Untold,
 }

@@ -7,7 +7,7 @@
 //! A server that does not offer it is none for the session: it would take the proxy for the client, and let
 //! it do what the proxy may.
 
-use super::{Dialogue, Leg, Millis, Shell, Why};
+use super::{Count, Dialogue, Leg, Millis, Shell, Why};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::{Attributes, Known};
 
@@ -31,7 +31,7 @@ impl Dialogue {
     /// It has answered that.
     pub(super) fn tell_names(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
         let Some(wanted) = Attributes::of(reply) else {
-            return self.lose(Why::Unfit, now, shell);
+            return self.leave_untold(now, shell);
         };
         let login = self.login.as_ref().filter(|login| login.done);
         let login = login.and_then(|login| login.login());
@@ -45,6 +45,12 @@ impl Dialogue {
         self.naming = Some(Box::new(Naming { lines, vouches }));
         self.leg = Leg::Naming;
         self.next_name(shell);
+    }
+
+    /// It does not want to know: somebody has to look at it.
+    pub(super) fn leave_untold(&mut self, now: Millis, shell: &mut dyn Shell) {
+        shell.count(Count::Untold);
+        self.lose(Why::Unfit, now, shell);
     }
 
     /// It has taken a line.

@@ -57,7 +57,7 @@ impl Dialogue {
             Leg::Naming if reply.class() == 2 => self.next_name(shell),
             Leg::Hello if reply.class() == 2 => self.hello_again(reply, now, shell),
             Leg::Login => self.login_repeated(reply, now, shell),
-            Leg::Asking | Leg::Naming if reply.code != 421 => self.lose(Why::Unfit, now, shell),
+            Leg::Asking | Leg::Naming if reply.code != 421 => self.leave_untold(now, shell),
             Leg::Greeting | Leg::Asking | Leg::Naming | Leg::Hello => {
                 self.lose(Why::Leaving, now, shell);
             }

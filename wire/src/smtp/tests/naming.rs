@@ -86,6 +86,8 @@ fn a_server_that_does_not_want_to_know_is_no_server() {
         assert!(!play.dialogue.has_server(), "{asked} {named:?}");
         let said = String::from_utf8(std::mem::take(&mut play.room.server)).unwrap();
         assert!(!said.contains("client.example"), "{said}");
+        let told = play.room.counts.contains(&Count::Untold);
+        assert_eq!(told, named.is_none_or(|named| !named.starts_with("421")));
         // The next one hears of the client.
         play.greeted("220 other.example\r\n");
         play.asked(ASKED);
