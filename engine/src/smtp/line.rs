@@ -13,7 +13,7 @@ use wire::smtp::{Login, Outcome, Record};
 
 use super::counts::{outcome_name, reason_name, state_name};
 use crate::backend::Backend;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::log::{Level, Line, Route, line};
 use crate::order::SessionId;
 use crate::session::Session;
@@ -43,9 +43,6 @@ fn text(worker: &Worker, session: &Session, record: &Record) -> String {
         .smtp
         .as_ref()
         .is_some_and(|smtp| smtp.hash_addresses);
-    let mut out = String::with_capacity(256);
-    line::client_and_time(&mut out, session, record.began);
-    let backend = session.backend.as_ref();
     let servers = session.farm().map(Backend::servers);
     let name = |server: u32| -> &str {
         let server = servers
@@ -54,15 +51,12 @@ fn text(worker: &Worker, session: &Session, record: &Record) -> String {
         server.map_or("<NOSRV>", |server| &**server.name())
     };
     let (from, parameters) = sender(&record.mail);
+    let server = record.server.map_or("<NOSRV>", name);
+    let mut out = head(worker, session, record.began, server, "mail");
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        " {}{} {}/{} mail id={} {} from=<{}> rcpt={}",
-        session.ingress.proxy.name(),
-        session.transport(),
-        backend.map_or("", |proxy| &**proxy.name()),
-        record.server.map_or("<NOSRV>", name),
-        SessionId::new(worker.id, session.id),
+        " {} from=<{}> rcpt={}",
         outcome_name(record.outcome),
         shown(from, hide),
         record.accepted,
@@ -126,21 +120,11 @@ pub(super) fn tell_login(worker: &Worker, session: &Session, login: &Login<'_>, 
         return;
     }
     let hide = front.smtp.as_ref().is_some_and(|smtp| smtp.hash_addresses);
-    let now = Clock::get().now();
-    let mut text = String::with_capacity(160);
-    line::client_and_time(&mut text, session, now);
-    let backend = session.backend.as_ref();
     let server = session.server.as_ref();
+    let server = server.map_or("<NOSRV>", |server| server.name());
+    let mut text = head(worker, session, Clock::get().now(), server, "login");
     // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        " {}{} {}/{} login id={} {outcome}",
-        session.ingress.proxy.name(),
-        session.transport(),
-        backend.map_or("", |proxy| &**proxy.name()),
-        server.map_or("<NOSRV>", |server| server.name()),
-        SessionId::new(worker.id, session.id),
-    );
+    let _ = write!(text, " {outcome}");
     if !login.mechanism.is_empty() {
         let _ = write!(text, " mechanism={}", login.mechanism);
     }
@@ -165,6 +149,23 @@ pub(super) fn tell_login(worker: &Worker, session: &Session, login: &Login<'_>, 
         at: session.began + u64::from(session.age()),
         text,
     });
+}
+
+/// Who, when and where, and what the line is about.
+fn head(worker: &Worker, session: &Session, at: Millis, server: &str, what: &str) -> String {
+    let mut out = String::with_capacity(256);
+    line::client_and_time(&mut out, session, at);
+    let backend = session.backend.as_ref();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        " {}{} {}/{server} {what} id={}",
+        session.ingress.proxy.name(),
+        session.transport(),
+        backend.map_or("", |proxy| &**proxy.name()),
+        SessionId::new(worker.id, session.id),
+    );
+    out
 }
 
 /// The address of `FROM:<...> <parameters>`, and the parameters.
