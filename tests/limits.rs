@@ -1,11 +1,13 @@
 //! `maxconn` of servers and frontends, and the queue.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use testkit::client::Client;
 use testkit::proxy::{Program, Proxy};
 use testkit::server::{Manner, Server};
+use testkit::tls::{self, Authority, Order};
 
 use crate::support::{config, free_port};
 
@@ -109,5 +111,97 @@ fn a_queue_moves_on_when_its_server_goes() -> Result<()> {
         greeting.contains(&backup.address().port().to_string()),
         "{greeting}"
     );
+    Ok(())
+}
+
+/// A proxy with TLS at both ends of `listen` sections, and limits of the process for it. Clients with TLS come to `tls`,
+/// those without to `plain`, and get a server within TLS.
+struct Limited {
+    proxy: Proxy,
+    tls: SocketAddr,
+    plain: SocketAddr,
+    _server: Server,
+    _authority: Authority,
+}
+
+impl Limited {
+    fn start(program: Program, limit: &str) -> Result<Self> {
+        let (authority, server) = (Authority::new()?, Server::start(Manner::Mail)?);
+        let crt = authority.issue("mx.pem", &Order::default())?;
+        let (tls, plain) = (free_port()?, free_port()?);
+        let bind = format!("bind {tls} ssl crt {}", crt.display());
+        let more =
+            format!("\nlisten both\n    bind {plain}\n    server s1 {tls} ssl verify none\n");
+        let backend = format!("server s1 {}", server.address());
+        let text = config(free_port()?, &bind, &backend) + &more;
+        let text = text.replace("maxconn 2000", &format!("maxconn 2000\n    {limit}"));
+        Ok(Self {
+            proxy: Proxy::start(program, &text)?,
+            tls,
+            plain,
+            _server: server,
+            _authority: authority,
+        })
+    }
+
+    fn client(&self) -> Result<(tls::Client, String)> {
+        let mut client = tls::Client::connect(self.tls, &[])?;
+        let greeting = client.line().unwrap_or_default();
+        Ok((client, greeting))
+    }
+
+    fn info(&self, name: &str) -> Result<String> {
+        let info = self.proxy.ask("show info")?;
+        let mut lines = info.lines();
+        let line = lines.find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        Ok(line.unwrap_or("missing").to_owned())
+    }
+}
+
+/// HAProxy 2.6 lets the third client hang.
+#[test]
+fn one_tls_connection_too_many_is_closed() -> Result<()> {
+    let scene = Limited::start(Program::Posthouse, "maxsslconn 2")?;
+    let (mut first, greeting) = scene.client()?;
+    ensure!(greeting.starts_with("220"), "{greeting}");
+    let (_second, greeting) = scene.client()?;
+    ensure!(greeting.starts_with("220"), "{greeting}");
+    let (_third, greeting) = scene.client()?;
+    ensure!(greeting.is_empty(), "{greeting}");
+    scene.proxy.output.wait_for(": Too many SSL connections")?;
+    ensure!(scene.info("MaxSslConns")? == "2");
+    ensure!(scene.info("CurrSslConns")? == "2");
+    // Towards a server it counts as well, and is not its fault.
+    let mut other = Client::connect(scene.plain)?;
+    ensure!(other.rest().unwrap_or_default().is_empty());
+    let line = scene.proxy.output.wait_for(" both both/")?;
+    ensure!(line.contains(" RC "), "{line}");
+    // Whoever leaves makes room.
+    first.command("QUIT")?;
+    drop(first);
+    testkit::wait_until("there is room", || {
+        let came = scene.client();
+        came.is_ok_and(|(_, greeting)| greeting.starts_with("220"))
+    })
+}
+
+#[test]
+fn tls_connections_beyond_a_rate_wait_as_in_haproxy() -> Result<()> {
+    for program in [Program::Haproxy, Program::Posthouse] {
+        let scene = Limited::start(program, "maxsslrate 1")?;
+        ensure!(scene.info("SslRateLimit")? == "1");
+        let begun = Instant::now();
+        for _ in 0..3 {
+            let (_client, greeting) = scene.client()?;
+            ensure!(greeting.starts_with("220"), "{program:?}: {greeting}");
+        }
+        ensure!(
+            begun.elapsed() >= Duration::from_secs(1),
+            "{program:?}: {:?}",
+            begun.elapsed()
+        );
+        scene.proxy.ask("set rate-limit ssl-sessions global 0")?;
+        ensure!(scene.info("SslRateLimit")? == "0");
+    }
     Ok(())
 }

@@ -116,6 +116,10 @@ pub struct Global {
     pub maxconnrate: Option<u32>,
     /// `maxsessrate`, sessions per second.
     pub maxsessrate: Option<u32>,
+    /// `maxsslconn`.
+    pub maxsslconn: Option<u32>,
+    /// `maxsslrate`, TLS connections per second.
+    pub maxsslrate: Option<u32>,
     /// `unix-bind`: defaults for unix sockets of `bind` lines.
     pub unix_bind: UnixPermissions,
     /// `tune.bufsize` in bytes: bounds what a check reads. HAProxy's default is 16384.

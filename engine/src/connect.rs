@@ -163,7 +163,7 @@ impl Attempt {
                 _ => Fault::Refused,
             })?
             .into();
-        let tls = handshake(server, scene.client)?;
+        let tls = handshake(server, scene)?;
         let upgrade = upgrade::of(session, server);
         let header = header::of_session(session, server, scene.client);
         // Where nothing is to be sent, the first byte of a server that speaks first says as well that the
@@ -335,14 +335,16 @@ impl Connected {
 }
 
 /// What a server with `ssl` is spoken to with.
-fn handshake(server: &Server, client: &Client) -> Result<Option<Stream>, Fault> {
+fn handshake(server: &Server, scene: &Scene<'_>) -> Result<Option<Stream>, Fault> {
     let Some(connector) = &server.tls else {
         return Ok(None);
     };
-    let name = client.server_name();
+    let seat = scene.worker.process.tls.seats.take();
+    let seat = seat.map_err(|_| Fault::Resource)?;
+    let name = scene.client.server_name();
     let place = server.place_now();
     let tls = connector.connect(&place.address, name.as_deref(), &Asked::default());
-    tls.map(Some)
+    tls.map(|tls| Some(tls.seated(seat)))
         .map_err(|failure: Failure| Fault::Tls(failure.to_string()))
 }
 

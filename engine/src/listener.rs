@@ -58,7 +58,7 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
         while !worker.process.has_room() {
             worker.process.room().await;
         }
-        while is_too_fast(&worker, front) {
+        while is_too_fast(&worker, &ingress, front) {
             timer::sleep(PACE).await;
         }
         if poll_fn(|context| socket.poll_readable(context))
@@ -70,7 +70,7 @@ pub(crate) async fn accept_loop(worker: Rc<Worker>, ingress: Rc<Ingress>, socket
         for _ in 0..BATCH {
             if !front.has_room_at(ingress.bind)
                 || !worker.process.has_room()
-                || is_too_fast(&worker, front)
+                || is_too_fast(&worker, &ingress, front)
             {
                 break;
             }
@@ -105,9 +105,9 @@ impl Drop for Ear {
 }
 
 /// Whether a rate of the process or of the frontend is at its limit.
-fn is_too_fast(worker: &Worker, front: &Frontend) -> bool {
+fn is_too_fast(worker: &Worker, ingress: &Ingress, front: &Frontend) -> bool {
     let now = Clock::get().now();
-    worker.process.is_too_fast(now) || front.is_too_fast(now)
+    worker.process.is_too_fast(ingress.tls.is_some(), now) || front.is_too_fast(now)
 }
 
 fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Option<SocketAddrAny>) {
@@ -118,6 +118,9 @@ fn begin(worker: &Rc<Worker>, ingress: &Rc<Ingress>, socket: OwnedFd, peer: Opti
     worker.process.sessions.enter();
     worker.process.connections.fetch_add(1, Ordering::Relaxed);
     worker.process.connection_rate.count(now);
+    if ingress.tls.is_some() {
+        worker.process.begins_tls(now);
+    }
     front.enter(worker.id, ingress.bind, now);
     let peer = peer
         .and_then(|peer| std::net::SocketAddr::try_from(peer).ok())

@@ -143,7 +143,8 @@ async fn accept_tls(
     let limit = front.timeout_client_hs.or(front.timeout_client);
     let shake = async {
         let mut leg = Leg::plain(client.socket);
-        let mut tls = acceptor.accept()?;
+        let seat = worker.process.tls.seats.take()?;
+        let mut tls = acceptor.accept()?.seated(seat);
         tls.feed(&std::mem::take(&mut client.early));
         leg.upgrade(tls).await?;
         Ok::<_, Failure>(leg.into_parts())

@@ -1,5 +1,6 @@
 //! What belongs to the process as a whole: its session limit and its counters.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use config::model::Global;
@@ -9,6 +10,7 @@ use crate::clock::Millis;
 use crate::counters::Gauge;
 use crate::rate::Speed;
 use crate::smtp::{Failures, Journals};
+use crate::tls::Seats;
 
 /// Shared by all threads.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Process {
     pub connection_limit: AtomicU32,
     /// `maxsessrate`, `set rate-limit sessions global`: sessions per second; 0 is no limit.
     pub session_limit: AtomicU32,
+    /// `maxsslrate`, `set rate-limit ssl-sessions global`: TLS connections per second; 0 is no limit.
+    pub ssl_limit: AtomicU32,
     /// TLS with clients.
     pub tls: TlsTotals,
     maxconn: AtomicU32,
@@ -47,7 +51,7 @@ pub struct Process {
 }
 
 /// What is counted of TLS with clients.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TlsTotals {
     /// Sessions now (`CurrSslConns`).
     pub sessions: Gauge,
@@ -59,9 +63,25 @@ pub struct TlsTotals {
     pub rate: Speed,
     /// Full handshakes per second (`SslFrontendKeyRate`).
     pub key_rate: Speed,
+    /// Connections per second that begin with TLS, while there is a limit for them.
+    begun: Speed,
+    /// How many there may be at once.
+    pub seats: Arc<Seats>,
 }
 
 impl TlsTotals {
+    fn new(most: u32) -> Self {
+        Self {
+            sessions: Gauge::default(),
+            handshakes: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            rate: Speed::default(),
+            key_rate: Speed::default(),
+            begun: Speed::default(),
+            seats: Arc::new(Seats::new(most)),
+        }
+    }
+
     /// A client's handshake is over; the session leaves [`Self::sessions`] at its end.
     pub(crate) fn accepted(&self, resumed: bool, now: Millis) {
         self.sessions.enter();
@@ -100,7 +120,8 @@ impl Process {
             not_accepted: AtomicU64::new(0),
             connection_limit: AtomicU32::new(global.maxconnrate.unwrap_or(0)),
             session_limit: AtomicU32::new(global.maxsessrate.unwrap_or(0)),
-            tls: TlsTotals::default(),
+            ssl_limit: AtomicU32::new(global.maxsslrate.unwrap_or(0)),
+            tls: TlsTotals::new(global.maxsslconn.unwrap_or(0)),
             maxconn: AtomicU32::new(maxconn),
             hard_maxconn: maxconn,
             stopping: AtomicBool::new(false),
@@ -147,14 +168,22 @@ impl Process {
         self.sessions.get() < self.maxconn()
     }
 
-    /// Whether a rate is at its limit: the next connection has to wait.
-    pub(crate) fn is_too_fast(&self, now: Millis) -> bool {
+    /// A connection was taken that begins with TLS.
+    pub(crate) fn begins_tls(&self, now: Millis) {
+        if self.ssl_limit.load(Ordering::Relaxed) > 0 {
+            self.tls.begun.count(now);
+        }
+    }
+
+    /// Whether a rate is at its limit: the next connection, with TLS or without, has to wait.
+    pub(crate) fn is_too_fast(&self, tls: bool, now: Millis) -> bool {
         let over = |limit: &AtomicU32, rate: &Speed| {
             let limit = limit.load(Ordering::Relaxed);
             limit > 0 && rate.get(now) >= limit
         };
         over(&self.connection_limit, &self.connection_rate)
             || over(&self.session_limit, &self.session_rate)
+            || tls && over(&self.ssl_limit, &self.tls.begun)
     }
 
     /// Waits until a session ends.

@@ -10,6 +10,7 @@ mod connector;
 mod facts;
 mod pem;
 mod rules;
+mod seats;
 mod store;
 mod stream;
 
@@ -21,6 +22,8 @@ use config::model::{BindTls, Location, Model, ServerTls};
 pub(crate) use self::acceptor::Acceptor;
 pub use self::connector::Seen;
 pub(crate) use self::connector::{Asked, Connector};
+pub(crate) use self::seats::Seat;
+pub use self::seats::Seats;
 pub use self::store::{Bundle, Entry, Store, days_left};
 pub(crate) use self::stream::{Failure, Stream, Want};
 

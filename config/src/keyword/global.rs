@@ -43,6 +43,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("ulimit-n", GLOBAL, "<number>", (1, 1), |a, g| set(&mut g.model.ulimit_n, a.count().map(Some)), "File descriptors the process asks for."),
     Row::new("maxconnrate", GLOBAL, "<number>", (1, 1), |a, g| set(&mut g.model.maxconnrate, a.count().map(Some)), "Connections per second of the whole process."),
     Row::new("maxsessrate", GLOBAL, "<number>", (1, 1), |a, g| set(&mut g.model.maxsessrate, a.count().map(Some)), "Sessions per second of the whole process."),
+    Row::new("maxsslconn", GLOBAL, "<number>", (1, 1), |a, g| set(&mut g.model.maxsslconn, a.count().map(Some)), "TLS connections at once, with clients and with servers; one more is closed. 0, the default, is no limit."),
+    Row::new("maxsslrate", GLOBAL, "<number>", (1, 1), |a, g| set(&mut g.model.maxsslrate, a.count().map(Some)), "TLS connections per second that `bind` lines with `ssl` take."),
     Row::new("unix-bind", GLOBAL, "[mode|user|group|uid|gid <value>]...", (1, super::ANY), unix_bind, "Owner and mode of `bind`'s unix sockets where the line does not say."),
     Row::new("tune.bufsize", GLOBAL, "<bytes>", (1, 1), |a, g| set(&mut g.model.bufsize, a.number(1024..=1 << 24)), "Bytes a check reads of an answer at most; default 16384."),
     Row::new("tune.smtp.journal-memory", GLOBAL, "<size>", (1, 1), |a, g| set(&mut g.model.smtp.journal_memory, a.size()), "`mode smtp`: octets of a message that a session keeps in memory until its server has answered; more goes to the spool; default 16m."),
@@ -115,8 +117,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row::not_yet("external-check", GLOBAL, "Checks by a program of one's own."),
     Row::not_yet("set-var", GLOBAL, "Variables of the process."),
     Row::not_yet("set-var-fmt", GLOBAL, "Variables of the process."),
-    Row::not_yet("maxsslconn", GLOBAL, "TLS connections at once."),
-    Row::not_yet("maxsslrate", GLOBAL, "TLS handshakes per second."),
 ];
 
 /// `tune.*` and `ssl-default-*` by the dozen: they tune what Posthouse does not have.

@@ -78,14 +78,16 @@ pub(super) fn set_maxconn_server(call: &mut Call<'_>) -> Answer {
 
 const RATES: &str = "'set rate-limit' only supports :
    - 'connections global' to set the per-process maximum connection rate
-   - 'sessions global' to set the per-process maximum session rate";
+   - 'sessions global' to set the per-process maximum session rate
+   - 'ssl-sessions global' to set the per-process maximum SSL session rate";
 
-/// `set rate-limit connections|sessions global <n>`, per second; zero is no limit.
+/// `set rate-limit connections|sessions|ssl-sessions global <n>`, per second; zero is no limit.
 pub(super) fn set_rate_limit(call: &mut Call<'_>) -> Answer {
     let process = call.desk.plane.process();
     let limit = match (call.arg(0), call.arg(1)) {
         (Some("connections"), Some("global")) => &process.connection_limit,
         (Some("sessions"), Some("global")) => &process.session_limit,
+        (Some("ssl-sessions"), Some("global")) => &process.ssl_limit,
         _ => return Err(RATES.into()),
     };
     let value = integer(call, 2)?;

@@ -44,7 +44,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("del server", "every server may be deleted, those of the configuration too"),
     ("experimental-mode", "no command needs it"),
     ("expert-mode", "no command needs it"),
-    ("set rate-limit", "no TLS sessions, no compression"),
+    ("set rate-limit", "no compression"),
     ("set server", "a part that is wrong leaves the others as they were; no `ssl`; `fqdn` needs `resolvers`, which there are none of"),
     ("set table", "what is no key of the table is an error; HAProxy takes it for zero"),
     ("show activity", "only what is counted here"),

@@ -56,7 +56,8 @@ impl Wire<'_> {
         let acceptor = self.session.ingress.starttls.clone().ok_or_else(closed)?;
         let line = self.client.take_line().ok_or_else(closed)?;
         let mut leg = Leg::plain(line.socket);
-        leg.upgrade(acceptor.accept()?).await?;
+        let seat = self.worker.process.tls.seats.take()?;
+        leg.upgrade(acceptor.accept()?.seated(seat)).await?;
         let (socket, tls) = leg.into_parts();
         let resumed = tls.as_ref().is_some_and(Stream::is_resumed);
         self.client.put_line(Line { socket, tls });

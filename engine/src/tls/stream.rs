@@ -14,7 +14,7 @@ use rustix::net::{SendFlags, sendmsg};
 use rustls::{AlertDescription, CertificateError, Connection, HandshakeKind};
 use wire::hello::{self, Seen};
 
-use super::{Acceptor, Bundle, facts};
+use super::{Acceptor, Bundle, Seat, facts};
 use crate::socket::Socket;
 
 /// Ciphertext taken off a socket at once.
@@ -32,6 +32,8 @@ thread_local! {
 pub(crate) enum Failure {
     /// The other side went away; `silent`: without a word.
     Closed { silent: bool },
+    /// There is as much TLS as there may be.
+    TooMany,
     /// Nothing is known of TLS with it: a server that was added at run time.
     Unknown,
     /// It said what is not TLS, or what is not acceptable.
@@ -42,6 +44,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use rustls::Error;
         match self {
+            Self::TooMany => f.write_str("Too many SSL connections"),
             Self::Unknown => f.write_str("no TLS in the server's line"),
             Self::Closed { .. } => f.write_str("Connection closed during SSL handshake"),
             Self::Protocol(error) => {
@@ -116,6 +119,8 @@ pub(crate) struct Stream {
     undecided: Option<Box<Undecided>>,
     /// Anything was received.
     heard: bool,
+    /// Its place among all that there may be.
+    seat: Option<Seat>,
 }
 
 impl fmt::Debug for Stream {
@@ -134,7 +139,14 @@ impl Stream {
             backlog: Vec::new(),
             undecided: None,
             heard: false,
+            seat: None,
         }
+    }
+
+    /// The same, which counts among all that there may be.
+    pub(crate) fn seated(mut self, seat: Option<Seat>) -> Self {
+        self.seat = seat;
+        self
     }
 
     /// The same, and the name in the client's hello decides what holds for it.
