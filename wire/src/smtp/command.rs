@@ -71,6 +71,14 @@ impl Verb {
     }
 }
 
+/// Whether a line begins with what can be the name of a command: letters, digits, hyphens. Servers look for one behind
+/// blanks, quotes and controls as well, and would find what is refused here.
+pub(super) fn is_named(line: &[u8]) -> bool {
+    let word = word(line);
+    let named = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    !word.is_empty() && word.iter().all(named)
+}
+
 fn word(line: &[u8]) -> &[u8] {
     let end = line
         .iter()

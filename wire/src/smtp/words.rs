@@ -51,6 +51,7 @@ pub(super) const UNKNOWN: &[u8] =
     b"451 4.4.2 Connection to the mail server lost after the end of data\r\n";
 pub(super) const LONG_LINE: &[u8] = b"500 5.5.2 Line too long\r\n";
 pub(super) const BAD_LINE: &[u8] = b"500 5.5.2 Bare CR, bare LF or NUL in a command\r\n";
+pub(super) const NO_COMMAND: &[u8] = b"500 5.5.2 Not a command\r\n";
 pub(super) const BARE_BODY: &[u8] = b"550 5.5.2 Bare CR or bare LF in the message\r\n";
 pub(super) const BDAT_SYNTAX: &[u8] = b"501 5.5.4 Syntax: BDAT count [LAST]\r\n";
 pub(super) const NOT_OFFERED: &[u8] = b"503 5.5.1 CHUNKING was not offered\r\n";

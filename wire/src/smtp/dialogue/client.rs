@@ -104,6 +104,10 @@ impl Dialogue {
             self.say(words::BAD_LINE, Phase::Other, shell);
             return true;
         }
+        if !command::is_named(line) {
+            self.say(words::NO_COMMAND, Phase::Other, shell);
+            return true;
+        }
         if verb != Verb::Quit
             && let Some(reply) = self.lost_login()
         {

@@ -122,6 +122,31 @@ fn promises_the_proxy_cannot_keep_are_not_made() {
 }
 
 #[test]
+fn a_command_in_disguise_reaches_no_server() {
+    // Postfix skips white space before and behind a command's name, of any kind; older ones take quotes off.
+    let mut play = Play::open();
+    for command in [
+        " XCLIENT ADDR=127.0.0.1 LOGIN=root\r\n",
+        "\tXCLIENT ADDR=127.0.0.1\r\n",
+        "XCLIENT\x0bADDR=127.0.0.1\r\n",
+        "XCLIENT\x0cADDR=127.0.0.1\r\n",
+        "\"XCLIENT\" ADDR=127.0.0.1\r\n",
+        "\\XCLIENT ADDR=127.0.0.1\r\n",
+        " AUTH PLAIN AGEAYg==\r\n",
+        " STARTTLS\r\n",
+        " DATA\r\n",
+        " BDAT 100 LAST\r\n",
+        "\r\n",
+        "\u{a0}NOOP\r\n",
+    ] {
+        play.client(command);
+        play.asked("");
+        play.hears("500 5.5.2 Not a command\r\n");
+    }
+    play.turn("X-LINK2STATE LAST CHUNK={}\r\n", "500 what\r\n");
+}
+
+#[test]
 fn another_protocol_is_sent_away() {
     let mut play = Play::open();
     play.client("POST / HTTP/1.1\r\nHost: x\r\n\r\nMAIL FROM:<a@b>\r\n");
