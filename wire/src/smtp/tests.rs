@@ -33,6 +33,8 @@ pub(crate) struct Room {
     pub(crate) banned: Vec<String>,
     /// Mechanism, name and code of what was tried.
     pub(crate) logins: Vec<(String, Option<String>, u16)>,
+    /// What every session is promised from now on.
+    pub(crate) learned: Vec<Capabilities>,
 }
 
 impl Shell for Room {
@@ -93,7 +95,9 @@ impl Shell for Room {
             .push((login.mechanism.to_owned(), name, login.code));
     }
 
-    fn learned(&mut self, _: ServerId, _: Capabilities) {}
+    fn learned(&mut self, _: ServerId, offer: Capabilities) {
+        self.learned.push(offer);
+    }
 
     fn record(&mut self, record: Box<Record>) {
         self.records.push(*record);

@@ -3,6 +3,7 @@
 use super::{Capabilities, Dialogue, End, Intake, Leg, Millis, Shell, Why, words};
 use crate::smtp::Count;
 use crate::smtp::auth::Mechanisms;
+use crate::smtp::command::Verb;
 use crate::smtp::data::Scanner;
 use crate::smtp::record::Outcome;
 use crate::smtp::reply::Reply;
@@ -117,7 +118,10 @@ impl Dialogue {
 
     fn learn(&mut self, reply: &Reply<'_>, shell: &mut dyn Shell) {
         self.offer = Capabilities::of(reply);
-        if let Some(server) = self.server {
+        // What it tells those it knows, or after HELO, is not what others are told.
+        let extended = |hello: &[u8]| Verb::of(hello) == Verb::Ehlo;
+        let general = !self.is_logged_in() && self.hello.as_deref().is_some_and(extended);
+        if let Some(server) = self.server.filter(|_| general) {
             shell.learned(server, self.offer);
         }
     }

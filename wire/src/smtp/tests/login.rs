@@ -373,6 +373,27 @@ fn a_server_that_is_the_problem_itself_is_left_once() {
 }
 
 #[test]
+fn what_servers_tell_those_they_know_is_not_promised_to_others() {
+    // Exim and others tell who is logged in no more how to log in.
+    let mut play = open(|_| {});
+    play.turn(PLAIN, YES);
+    play.room.learned.clear();
+    play.client(HELLO);
+    play.server("250-mail.example\r\n250 PIPELINING\r\n");
+    assert_eq!(play.room.learned, []);
+    // Nor is the list empty that HELO does not ask for.
+    let mut play = Play::new();
+    play.greeted("220 mail.example\r\n");
+    play.client("HELO client.example\r\n");
+    play.server("250 mail.example\r\n");
+    play.lost();
+    play.client("NOOP\r\n");
+    play.greeted("220 other.example\r\n");
+    play.server("250 other.example\r\n");
+    assert_eq!(play.room.learned, []);
+}
+
+#[test]
 fn nobody_at_all() {
     let mut play = open(|_| {});
     play.client(PLAIN);
