@@ -75,7 +75,9 @@ impl Dialogue {
         }
         let replay_end = self.settings.replay_after_data && why != Why::Silent;
         match state {
-            State::S7 if !(replay_end && work.body.is_whole()) => self.outcome_unknown(now, shell),
+            State::S7 if !(replay_end && carried && work.body.is_whole()) => {
+                self.outcome_unknown(now, shell)
+            }
             _ if !carried && !in_body && !work.tape.is_answered() => {
                 shell.count(Count::NotMoved { state, why });
                 let reply = words::login_lost(&self.settings.name);

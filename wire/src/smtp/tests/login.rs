@@ -394,6 +394,22 @@ fn what_servers_tell_those_they_know_is_not_promised_to_others() {
 }
 
 #[test]
+fn s7_without_another_that_can_have_the_login_the_outcome_is_unknown() {
+    let mut play = open(|settings| settings.replay_after_data = true);
+    play.turn("AUTH CRAM-MD5\r\n", "334 PDE+\r\n");
+    play.turn("YW5uIDEyMzQ=\r\n", YES);
+    play.turn("MAIL FROM:<a@b.example>\r\n", "250 Ok\r\n");
+    play.turn("RCPT TO:<c@d.example>\r\n", "250 Ok\r\n");
+    play.turn("DATA\r\n", "354 go\r\n");
+    play.client("body\r\n.\r\n");
+    play.lost();
+    play.hears("451 4.4.2 Connection to the mail server lost after the end of data\r\n");
+    assert_eq!(play.room.records[0].outcome, Outcome::Unknown);
+    play.client("NOOP\r\n");
+    play.hears(LOST);
+}
+
+#[test]
 fn nobody_at_all() {
     let mut play = open(|_| {});
     play.client(PLAIN);
