@@ -4,8 +4,8 @@
 //! 220, EHLO <the proxy>, 250 XCLIENT ..., XCLIENT ADDR=... , 220, EHLO <the client>
 //! ```
 //!
-//! A server that does not offer it is none for the session: it would take the proxy for the client, and let
-//! it do what the proxy may.
+//! A server that does not offer it, or does not ask for the address, is none for the session: it would take the proxy for
+//! the client, and let it do what the proxy may.
 
 use super::{Count, Dialogue, Leg, Millis, Shell, Why};
 use crate::smtp::reply::Reply;
@@ -30,7 +30,8 @@ impl Dialogue {
 
     /// It has answered that.
     pub(super) fn tell_names(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
-        let Some(wanted) = Attributes::of(reply) else {
+        let wanted = Attributes::of(reply);
+        let Some(wanted) = wanted.filter(|wanted| wanted.contains(Attributes::ADDR)) else {
             return self.leave_untold(now, shell);
         };
         let login = self.login.as_ref().filter(|login| login.done);

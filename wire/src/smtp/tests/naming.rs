@@ -111,3 +111,16 @@ fn a_server_that_cannot_be_told_who_is_logged_in_does_not_get_the_session() {
     play.server(OFFER);
     assert!(play.dialogue.quest().is_some(), "another is looked for");
 }
+
+#[test]
+fn a_server_that_does_not_ask_for_the_address_would_take_the_proxys() {
+    for wants in ["NAME PROTO", "LOGIN", "X-NEW"] {
+        let mut play = open();
+        play.greeted("220 mail.example\r\n");
+        play.client(HELLO);
+        play.asked(ASKED);
+        play.server(&format!("250-mail.example\r\n250 XCLIENT {wants}\r\n"));
+        play.asked("");
+        assert!(play.dialogue.quest().is_some(), "another is looked for");
+    }
+}
