@@ -126,6 +126,8 @@ pub(super) struct Exchange {
     /// The first response has come.
     responded: bool,
     login: Option<Box<str>>,
+    /// It was told as whom to act, and that is another.
+    for_another: bool,
 }
 
 impl fmt::Debug for Exchange {
@@ -151,6 +153,7 @@ impl Exchange {
             spoiled: false,
             responded: false,
             login: None,
+            for_another: false,
         };
         exchange.lines.push(Zeroizing::new(line.to_vec()));
         if let Some(initial) = words(line.trim_ascii_end()).nth(2) {
@@ -168,7 +171,11 @@ impl Exchange {
     /// The first response alone tells a name: what follows is a secret, whatever the first one was.
     fn note_login(&mut self, response: &[u8]) {
         if !std::mem::replace(&mut self.responded, true) {
-            self.login = login_of(self.mechanism, response);
+            let said = decode(response);
+            let said = said.as_ref().map_or(&b""[..], |said| &said[..]);
+            self.login = login_of(self.mechanism, said);
+            let role = role_of(self.mechanism, said);
+            self.for_another = !role.is_empty() && self.login().map(str::as_bytes) != Some(role);
         }
     }
 
@@ -185,6 +192,11 @@ impl Exchange {
     /// Who logs in, where the mechanism tells.
     pub(super) fn login(&self) -> Option<&str> {
         self.login.as_deref()
+    }
+
+    /// Whom another server can be told to take the client for: nobody, where one logs in and acts as another.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.login().filter(|_| !self.for_another)
     }
 
     /// Whether another server can hear it from the beginning: nothing in it answers a challenge that only one server
@@ -247,12 +259,11 @@ impl Exchange {
     }
 }
 
-/// Who logs in with that response, in base64; `None` where it does not tell.
-fn login_of(mechanism: Mechanisms, response: &[u8]) -> Option<Box<str>> {
-    let said = decode(response)?;
-    let field = |separator: u8, at: usize| said.split(move |&byte| byte == separator).nth(at);
+/// Who logs in with that response; `None` where it does not tell.
+fn login_of(mechanism: Mechanisms, said: &[u8]) -> Option<Box<str>> {
+    let field = |separator, at| field(said, separator, at);
     let name = match mechanism {
-        Mechanisms::LOGIN => &said[..],
+        Mechanisms::LOGIN => said,
         // [authzid] NUL authcid NUL password
         Mechanisms::PLAIN => field(0, 1)?,
         // user=<name> SOH auth=Bearer <token> SOH SOH
@@ -271,6 +282,23 @@ fn login_of(mechanism: Mechanisms, response: &[u8]) -> Option<Box<str>> {
     let name = std::str::from_utf8(name).ok()?;
     let plain = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
     plain.then(|| name.into())
+}
+
+fn field(said: &[u8], separator: u8, at: usize) -> Option<&[u8]> {
+    said.split(move |&byte| byte == separator).nth(at)
+}
+
+/// As whom to act (RFC 4422, 3.4.1); empty: as who logs in.
+fn role_of(mechanism: Mechanisms, said: &[u8]) -> &[u8] {
+    let field = |separator, at| field(said, separator, at);
+    let role = match mechanism {
+        Mechanisms::PLAIN => field(0, 0),
+        Mechanisms::SCRAM_SHA_1 | Mechanisms::SCRAM_SHA_256 | Mechanisms::SCRAM_SHA_512 => {
+            field(b',', 1).and_then(|role| role.strip_prefix(b"a="))
+        }
+        _ => None,
+    };
+    role.unwrap_or_default()
 }
 
 /// Reads base64.
@@ -320,7 +348,8 @@ mod tests {
             (Mechanisms::PLAIN, "", None),
             (Mechanisms::LOGIN, "YQBi", None),
         ] {
-            let found = login_of(mechanism, response.as_bytes());
+            let said = decode(response.as_bytes()).unwrap_or_default();
+            let found = login_of(mechanism, &said);
             assert_eq!(found.as_deref(), login, "{response}");
         }
     }
@@ -356,7 +385,9 @@ mod tests {
         #[test]
         fn any_response_is_read_without_harm(bytes in "[A-Za-z0-9+/=* ]{0,24}") {
             for (_, mechanism) in NAMES {
-                let _ = login_of(*mechanism, bytes.as_bytes());
+                let mut exchange = Exchange::new(*mechanism, b"AUTH X\r\n");
+                exchange.add(bytes.as_bytes());
+                prop_assert!(exchange.account().is_none() || exchange.account() == exchange.login());
             }
         }
     }

@@ -47,7 +47,7 @@ impl Dialogue {
     /// Whether another server can have the session without the client's help.
     pub(super) fn carries_login(&self) -> bool {
         self.login.as_ref().is_none_or(|login| {
-            let vouched = login.done && self.settings.vouches && login.login().is_some();
+            let vouched = login.done && self.settings.vouches && login.account().is_some();
             vouched || login.is_replayable()
         })
     }

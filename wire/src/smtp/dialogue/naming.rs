@@ -35,7 +35,7 @@ impl Dialogue {
             return self.leave_untold(now, shell);
         };
         let login = self.login.as_ref().filter(|login| login.done);
-        let login = login.and_then(|login| login.login());
+        let login = login.and_then(|login| login.account());
         let known = Known {
             hello: self.hello.as_deref(),
             login,

@@ -124,3 +124,23 @@ fn a_server_that_does_not_ask_for_the_address_would_take_the_proxys() {
         assert!(play.dialogue.quest().is_some(), "another is looked for");
     }
 }
+
+#[test]
+fn the_proxy_vouches_for_nobody_who_logs_in_for_another() {
+    for (auth, vouched) in [
+        // ann for ann; master for ann.
+        ("AUTH PLAIN YW5uAGFubgBzZWNyZXQ=\r\n", true),
+        ("AUTH PLAIN YW5uAG1hc3RlcgBzZWNyZXQ=\r\n", false),
+    ] {
+        let mut play = open();
+        play.greeted("220 mail.example\r\n");
+        play.server(WANTS);
+        play.server("220 mail.example\r\n");
+        play.turn_hello(OFFER);
+        play.turn(auth, "235 ok\r\n");
+        assert_eq!(play.dialogue.may_leave(), vouched);
+        play.lost();
+        play.client("NOOP\r\n");
+        assert_eq!(play.dialogue.ended().is_none(), vouched);
+    }
+}
