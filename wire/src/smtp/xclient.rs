@@ -40,7 +40,8 @@ const NAMES: &[(&str, Attributes)] = &[
     ("DESTPORT", Attributes::DESTPORT),
 ];
 
-/// A line has at most so many bytes, as any command; what does not fit goes into another.
+/// A line has at most so many bytes, as any command; what does not fit goes into another, and what fits into none is not
+/// told.
 const LONGEST: usize = 510;
 
 /// Whom the proxy speaks for.
@@ -92,6 +93,9 @@ impl Attributes {
             };
             let Some(value) = value else { continue };
             let more = name.len() + value.len() + 2;
+            if "XCLIENT".len() + more > LONGEST {
+                continue;
+            }
             if line.len() + more > LONGEST {
                 lines.push(std::mem::replace(&mut line, String::from("XCLIENT")) + "\r\n");
             }

@@ -42,7 +42,7 @@ impl Dialogue {
         };
         let mut lines = wanted.lines(&shell.origin(), known);
         lines.reverse();
-        let vouches = login.is_some() && wanted.contains(Attributes::LOGIN);
+        let vouches = lines.iter().any(|line| line.contains(" LOGIN="));
         self.naming = Some(Box::new(Naming { lines, vouches }));
         self.leg = Leg::Naming;
         self.next_name(shell);

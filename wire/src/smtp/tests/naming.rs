@@ -144,3 +144,26 @@ fn the_proxy_vouches_for_nobody_who_logs_in_for_another() {
         assert_eq!(play.dialogue.ended().is_none(), vouched);
     }
 }
+
+#[test]
+fn s4_a_name_that_fits_into_no_line_is_not_told_as_told() {
+    let mut play = open();
+    play.greeted("220 mail.example\r\n");
+    play.server(WANTS);
+    play.server("220 mail.example\r\n");
+    play.turn_hello("250-mail.example\r\n250 AUTH LOGIN\r\n");
+    play.turn("AUTH LOGIN\r\n", "334 VXNlcm5hbWU6\r\n");
+    // 84 times U+00E9 U+002B.
+    play.turn(&("w6kr".repeat(84) + "\r\n"), "334 UGFzc3dvcmQ6\r\n");
+    play.turn("c2VjcmV0\r\n", "235 ok\r\n");
+    play.lost();
+    play.client("NOOP\r\n");
+    play.greeted("220 other.example\r\n");
+    play.server(WANTS);
+    play.asked(
+        "EHLO proxy.example\r\nXCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=4711 PROTO=ESMTP HELO=client.example\r\n",
+    );
+    play.server("220 other.example\r\n");
+    play.server(OFFER);
+    assert!(play.dialogue.quest().is_some(), "another is looked for");
+}
