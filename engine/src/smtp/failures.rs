@@ -43,7 +43,7 @@ struct Tables {
 impl Failures {
     /// One more.
     pub(super) fn add(&self, key: Key<'_>, now: Millis) {
-        let hash = self.key.hash_one(key);
+        let hash = self.hash(key);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         tables.turn(now);
         if tables.now.len() >= MOST {
@@ -55,13 +55,23 @@ impl Failures {
 
     /// How many there were.
     pub(super) fn count(&self, key: Key<'_>, now: Millis) -> u32 {
-        let hash = self.key.hash_one(key);
+        let hash = self.hash(key);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         tables.turn(now);
         let of = |table: &HashMap<u64, u32>| u64::from(table.get(&hash).copied().unwrap_or(0));
         let left = (tables.since + PERIOD).saturating_sub(now);
         let share = (of(&tables.before) * left).div_ceil(PERIOD);
         u32::try_from(of(&tables.now) + share).unwrap_or(u32::MAX)
+    }
+}
+
+impl Failures {
+    /// Servers take a name in any case.
+    fn hash(&self, key: Key<'_>) -> u64 {
+        match key {
+            Key::Name(name) => self.key.hash_one(Key::Name(&name.to_lowercase())),
+            Key::Source(_) => self.key.hash_one(key),
+        }
     }
 }
 
@@ -96,7 +106,7 @@ mod tests {
         }
         failures.add(Key::Name("ann"), 4 * MINUTE);
         assert_eq!(failures.count(source, 5 * MINUTE), 4);
-        assert_eq!(failures.count(Key::Name("ann"), 5 * MINUTE), 1);
+        assert_eq!(failures.count(Key::Name("ANN"), 5 * MINUTE), 1);
         assert_eq!(failures.count(Key::Name("bob"), 5 * MINUTE), 0);
         assert_eq!(failures.count(source, 10 * MINUTE), 4);
         assert_eq!(failures.count(source, 15 * MINUTE), 2);

@@ -65,7 +65,7 @@ fn text(worker: &Worker, session: &Session, record: &Record) -> String {
         let _ = write!(out, "/{}:{}", record.refused, record.refused_code);
     }
     if let Some(login) = &record.login {
-        let _ = write!(out, " login={}", shown(login.as_bytes(), hide));
+        let _ = write!(out, " login={}", word(login, hide));
     }
     let _ = write!(out, " size={}", record.size);
     if !parameters.is_empty() {
@@ -129,7 +129,7 @@ pub(super) fn tell_login(worker: &Worker, session: &Session, login: &Login<'_>, 
         let _ = write!(text, " mechanism={}", login.mechanism);
     }
     if let Some(name) = login.name {
-        let _ = write!(text, " login={}", shown(name.as_bytes(), hide));
+        let _ = write!(text, " login={}", word(name, hide));
     }
     if login.code != 0 {
         let _ = write!(
@@ -202,6 +202,11 @@ fn shown(bytes: &[u8], hide: bool) -> String {
     out
 }
 
+/// The same as one word: who chooses a name must not be able to go on with the line.
+fn word(name: &str, hide: bool) -> String {
+    shown(name.as_bytes(), hide).replace(' ', "\\x20")
+}
+
 /// Nobody outside can tell whether a hash is an address's; the key is gone with the process.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
@@ -236,6 +241,11 @@ mod tests {
     #[test]
     fn nothing_ends_a_line_or_a_value() {
         assert_eq!(shown(b"a\"b\r\n\xffc", false), "a\\\"b\\x0d\\x0a\\xffc");
+        let forged = "ann code=535 reply=\"\" 192.0.2.9:1";
+        assert_eq!(
+            word(forged, false),
+            r#"ann\x20code=535\x20reply=\"\"\x20192.0.2.9:1"#
+        );
     }
 
     #[test]
