@@ -89,7 +89,10 @@ impl Dialogue {
                 shell.to_server(hello);
                 self.leg = Leg::Hello;
             }
-            None => self.leg = Leg::Up,
+            None => {
+                self.naming = None;
+                self.leg = Leg::Up;
+            }
         }
     }
 

@@ -29,6 +29,11 @@ fn the_client_comes_first_then_what_it_says() {
     play.server(WANTS);
     play.asked("XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=4711\r\n");
     play.server("220 mail.example\r\n");
+    let shown = format!("{:?}", play.dialogue);
+    assert!(
+        shown.contains("naming: None"),
+        "an idle session keeps it: {shown}"
+    );
     play.asked(HELLO);
     play.server(OFFER);
     play.hears("250-proxy.example\r\n250-AUTH PLAIN\r\n250 PIPELINING\r\n");
