@@ -376,8 +376,8 @@ impl Dialogue {
             self.take_replies(&[], now, shell);
         }
         if !self.inbox.is_empty() {
-            let mut inbox = std::mem::take(&mut self.inbox);
             let secret = self.hears_secrets();
+            let mut inbox = std::mem::take(&mut self.inbox);
             let used = self.take(&inbox, now, shell);
             if secret || self.hears_secrets() {
                 inbox[..used].zeroize();
@@ -419,6 +419,7 @@ impl Dialogue {
         self.drop_work(shell);
         self.login = None;
         self.episode = None;
+        self.inbox.zeroize();
         self.inbox = Vec::new();
         self.replies = Vec::new();
     }
@@ -429,7 +430,7 @@ impl Dialogue {
             return;
         }
         let listens = self.work.as_ref().is_none_or(|work| work.server_listens());
-        let listens = listens && !self.hears_secrets();
+        let listens = listens && !self.is_logging_in();
         let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
         let parting = if self.server_has_left {
             Parting::Done

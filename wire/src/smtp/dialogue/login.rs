@@ -20,8 +20,11 @@ impl Dialogue {
     /// Whether what the client says now is, or holds, a secret: the shell overwrites it when it has been dealt with.
     pub fn hears_secrets(&self) -> bool {
         // The beginning of a line that is not whole yet waits there.
-        let begun = is_auth(&self.inbox);
-        begun || self.login.as_ref().is_some_and(|login| !login.done)
+        is_auth(&self.inbox) || self.is_logging_in()
+    }
+
+    pub(super) fn is_logging_in(&self) -> bool {
+        self.login.as_ref().is_some_and(|login| !login.done)
     }
 
     /// Whether AUTH may be used on this leg, as it is now.

@@ -410,6 +410,22 @@ fn s7_without_another_that_can_have_the_login_the_outcome_is_unknown() {
 }
 
 #[test]
+fn half_a_secret_is_one_and_no_exchange() {
+    let mut play = open(|_| {});
+    play.client("AUTH PLAIN AGFubgBz");
+    assert!(play.dialogue.hears_secrets(), "the shell overwrites it");
+    play.client("ZWNyZXQ=\r\n");
+    play.asked(PLAIN);
+    play.server(YES);
+    assert!(!play.dialogue.hears_secrets());
+    // What was not a secret yet does not keep the server from hearing a goodbye.
+    let mut play = open(|_| {});
+    play.client("AUTH PLAIN AGFubgBz");
+    play.wait(300_000);
+    play.asked("QUIT\r\n");
+}
+
+#[test]
 fn nobody_at_all() {
     let mut play = open(|_| {});
     play.client(PLAIN);
