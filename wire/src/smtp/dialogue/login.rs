@@ -145,14 +145,18 @@ impl Dialogue {
 
     /// The server has answered what the client waits for.
     pub(super) fn login_answered(&mut self, reply: &Reply<'_>, now: Millis, shell: &mut dyn Shell) {
-        if reply.code == 421 {
-            return self.lose(Why::Leaving, now, shell);
-        }
-        // It says that it is the problem itself.
-        if reply.code == 454 && self.leave_in_login(reply, now, shell) {
+        let leaves = reply.code == 421;
+        // It says that it is the problem itself; or it has had enough of whoever guesses, who is to ask one other at most.
+        if (leaves || reply.code == 454) && self.leave_in_login(reply, now, shell) {
             return;
         }
+        if leaves && !self.carries_login() {
+            return self.lose(Why::Leaving, now, shell);
+        }
         self.pass_login(reply, now, shell);
+        if leaves {
+            self.finish(End::ServerLeft, now, shell);
+        }
     }
 
     /// The client hears it.

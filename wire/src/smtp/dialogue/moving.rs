@@ -216,7 +216,8 @@ impl Dialogue {
             return false;
         }
         let state = self.state();
-        self.part_hard(shell);
+        self.part(shell);
+        self.without_server();
         self.left = Why::Leaving;
         self.seek_from(state, Why::Leaving, now);
         self.keep_spare(Fault::Leaving, reply);
@@ -317,15 +318,16 @@ impl Dialogue {
             return;
         };
         if self.waits_for_login() {
-            return self.pass_login(&reply, now, shell);
+            self.pass_login(&reply, now, shell);
+        } else {
+            let work = self.work();
+            let Some(entry) = work.tape.get(work.tape.told) else {
+                return;
+            };
+            work.tape.heard = work.tape.told;
+            work.tape.sent = work.tape.told + 1;
+            self.pass(entry, &reply, now, shell);
         }
-        let work = self.work();
-        let Some(entry) = work.tape.get(work.tape.told) else {
-            return;
-        };
-        work.tape.heard = work.tape.told;
-        work.tape.sent = work.tape.told + 1;
-        self.pass(entry, &reply, now, shell);
         if reply.code == 421 {
             self.finish(End::ServerLeft, now, shell);
         }

@@ -410,6 +410,42 @@ fn s7_without_another_that_can_have_the_login_the_outcome_is_unknown() {
 }
 
 #[test]
+fn a_server_that_has_had_enough_is_believed_by_the_second_at_the_latest() {
+    let enough = "421 4.7.0 mail.example Error: too many errors\r\n";
+    let mut play = open(|_| {});
+    play.client(PLAIN);
+    play.asked(PLAIN);
+    play.server(enough);
+    play.hears("");
+    assert_eq!(play.room.released, [Parting::Done]);
+    another(&mut play);
+    play.asked(PLAIN);
+    play.server(enough);
+    play.hears(enough);
+    assert_eq!(play.dialogue.ended(), Some(End::ServerLeft));
+    // There is no other.
+    let mut play = open(|_| {});
+    play.client(PLAIN);
+    play.server(enough);
+    play.nobody();
+    play.hears(enough);
+    assert_eq!(play.dialogue.ended(), Some(End::ServerLeft));
+    // Who has ended its side hears it as well.
+    let mut play = open(|_| {});
+    play.client(PLAIN);
+    play.dialogue.client_end(play.now, &mut play.room);
+    play.server(enough);
+    play.hears(enough);
+    // A challenge cannot be answered elsewhere; the client may try again.
+    let mut play = open(|_| {});
+    play.turn("AUTH CRAM-MD5\r\n", "334 PDE+\r\n");
+    play.client("YW5uIDEyMzQ=\r\n");
+    play.server(enough);
+    play.hears(LATER);
+    assert_eq!(play.dialogue.ended(), None);
+}
+
+#[test]
 fn half_a_secret_is_one_and_no_exchange() {
     let mut play = open(|_| {});
     play.client("AUTH PLAIN AGFubgBz");
