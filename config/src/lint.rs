@@ -48,6 +48,10 @@ const RULES: &[Rule] = &[
         look: open_relay,
     },
     Rule {
+        code: "told-twice",
+        look: told_twice,
+    },
+    Rule {
         code: "replay-auth",
         look: replay_auth,
     },
@@ -215,6 +219,23 @@ fn open_relay(_: &Model, proxy: &Proxy) -> Option<Advice> {
         help: "add 'send-proxy-v2' here and, in Postfix, 'smtpd_upstream_proxy_protocol = haproxy'; 'posthouse probe -f <file>' \
                asks whether it relays"
             .to_owned(),
+    })
+}
+
+fn told_twice(_: &Model, proxy: &Proxy) -> Option<Advice> {
+    let back = proxy.back.as_ref()?;
+    let server = back
+        .servers
+        .iter()
+        .find(|server| server.xclient && server.send_proxy.is_some())?;
+    Some(Advice {
+        at: server.at.clone(),
+        text: format!(
+            "server '{}' hears of the client by a PROXY header first, and allows or refuses XCLIENT by that address: to the \
+             proxy it may be allowed, to clients it must not be.",
+            server.name
+        ),
+        help: "write 'xclient' or 'send-proxy-v2', not both".to_owned(),
     })
 }
 

@@ -370,7 +370,9 @@ impl<'s> Wire<'s> {
             Read::Nothing => 0,
             Read::Some(read) => {
                 self.session.bytes_in += read as u64;
-                let mut secret = dialogue.hears_secrets();
+                let auth = buffer[..read].get(..4);
+                let mut secret = auth.is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH"))
+                    || dialogue.hears_secrets();
                 self.offered = Offered::new(&buffer);
                 dialogue.client_bytes(&buffer[..read], now, self);
                 self.offered = Offered::default();

@@ -58,14 +58,14 @@ fn text(worker: &Worker, session: &Session, record: &Record) -> String {
         out,
         " {} from=<{}> rcpt={}",
         outcome_name(record.outcome),
-        shown(from, hide),
+        word(from, hide),
         record.accepted,
     );
     if record.refused > 0 {
         let _ = write!(out, "/{}:{}", record.refused, record.refused_code);
     }
     if let Some(login) = &record.login {
-        let _ = write!(out, " login={}", word(login, hide));
+        let _ = write!(out, " login={}", word(login.as_bytes(), hide));
     }
     let _ = write!(out, " size={}", record.size);
     if !parameters.is_empty() {
@@ -129,7 +129,7 @@ pub(super) fn tell_login(worker: &Worker, session: &Session, login: &Login<'_>, 
         let _ = write!(text, " mechanism={}", login.mechanism);
     }
     if let Some(name) = login.name {
-        let _ = write!(text, " login={}", word(name, hide));
+        let _ = write!(text, " login={}", word(name.as_bytes(), hide));
     }
     if login.code != 0 {
         let _ = write!(
@@ -203,8 +203,8 @@ fn shown(bytes: &[u8], hide: bool) -> String {
 }
 
 /// The same as one word: who chooses a name must not be able to go on with the line.
-fn word(name: &str, hide: bool) -> String {
-    shown(name.as_bytes(), hide).replace(' ', "\\x20")
+fn word(name: &[u8], hide: bool) -> String {
+    shown(name, hide).replace(' ', "\\x20")
 }
 
 /// Nobody outside can tell whether a hash is an address's; the key is gone with the process.
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(shown(b"a\"b\r\n\xffc", false), "a\\\"b\\x0d\\x0a\\xffc");
         let forged = "ann code=535 reply=\"\" 192.0.2.9:1";
         assert_eq!(
-            word(forged, false),
+            word(forged.as_bytes(), false),
             r#"ann\x20code=535\x20reply=\"\"\x20192.0.2.9:1"#
         );
     }

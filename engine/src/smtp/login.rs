@@ -55,7 +55,7 @@ impl Wire<'_> {
     pub(super) fn note_login(&self, login: &Login<'_>) {
         let outcome = match login.code {
             200..=299 => ACCEPTED,
-            500.. if login.code != ABORTED => REFUSED,
+            WRONG => REFUSED,
             _ => FAILED,
         };
         let limits = self.limits();
@@ -113,8 +113,8 @@ fn network(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// The client has given up (RFC 4954, 4).
-const ABORTED: u16 = 501;
+/// The name or the secret is wrong (RFC 4954, 6). Others say that the client has given up, or what a server cannot.
+const WRONG: u16 = 535;
 
 /// Places in [`super::counts::LOGINS`].
 const ACCEPTED: usize = 0;

@@ -27,11 +27,12 @@ pub enum Verb {
     Auth,
     /// NOOP.
     Noop,
-    /// Promises that the proxy cannot keep, or that would lend its own trust to the client: refused here.
+    /// Not known here, or a promise that the proxy cannot keep, or what would lend its own trust to the client (XCLIENT):
+    /// refused here, as nobody knows what it would mean to a server.
     Refused,
     /// Another protocol's first word: a browser was made to talk to this port.
     Foreign,
-    /// VRFY, EXPN, HELP, ETRN and whatever else: passed through.
+    /// VRFY, EXPN, HELP and ETRN: passed through.
     Other,
 }
 
@@ -48,11 +49,10 @@ const VERBS: &[(&str, Verb)] = &[
     ("NOOP", Verb::Noop),
     ("STARTTLS", Verb::StartTls),
     ("AUTH", Verb::Auth),
-    ("XCLIENT", Verb::Refused),
-    ("XFORWARD", Verb::Refused),
-    ("BURL", Verb::Refused),
-    ("TURN", Verb::Refused),
-    ("ATRN", Verb::Refused),
+    ("VRFY", Verb::Other),
+    ("EXPN", Verb::Other),
+    ("HELP", Verb::Other),
+    ("ETRN", Verb::Other),
     ("GET", Verb::Foreign),
     ("POST", Verb::Foreign),
     ("PUT", Verb::Foreign),
@@ -67,7 +67,7 @@ impl Verb {
         VERBS
             .iter()
             .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word))
-            .map_or(Self::Other, |&(_, verb)| verb)
+            .map_or(Self::Refused, |&(_, verb)| verb)
     }
 }
 

@@ -143,7 +143,13 @@ fn a_command_in_disguise_reaches_no_server() {
         play.asked("");
         play.hears("500 5.5.2 Not a command\r\n");
     }
-    play.turn("X-LINK2STATE LAST CHUNK={}\r\n", "500 what\r\n");
+    // What is not known here would mean something to some server only: Exchange logs in by X-EXPS.
+    for command in ["X-EXPS LOGIN\r\n", "XEXCH50 4 2\r\n", "SEND FROM:<a@b>\r\n"] {
+        play.client(command);
+        play.asked("");
+        play.hears("502 5.5.1 Command not implemented\r\n");
+    }
+    play.turn("vrfy a@b.example\r\n", "252 2.0.0 perhaps\r\n");
 }
 
 #[test]
@@ -232,8 +238,9 @@ fn limits() {
         |what: &str| format!("421 4.7.0 proxy.example Too many {what}, closing connection\r\n");
     let mut play = Play::with(|settings| settings.limits.errors = 2);
     play.open_now();
-    play.turn("FOO\r\n", "500 5.5.2 what\r\n");
-    play.turn("FOO\r\n", "500 5.5.2 what\r\n");
+    play.turn("VRFY a\r\n", "550 5.1.1 who\r\n");
+    play.client("FOO\r\n");
+    play.hears("502 5.5.1 Command not implemented\r\n");
     play.client("FOO\r\n");
     play.hears(&too_many("errors"));
     assert_eq!(play.dialogue.ended(), Some(End::Abuse));
