@@ -50,6 +50,7 @@ mod support;
 mod timeouts;
 mod tls;
 mod tls_certificates;
+mod tls_defaults;
 mod tls_oracle;
 mod tls_table;
 mod top;
