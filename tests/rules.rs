@@ -129,6 +129,25 @@ fn the_name_in_a_hello_chooses_the_backend_as_in_haproxy() -> Result<()> {
     same_answers(&heard[0], &heard[1])
 }
 
+/// TLS may cut a hello into records anywhere; HAProxy 2.6 reads it in one alone.
+#[test]
+fn a_hello_in_two_records_is_read() -> Result<()> {
+    let whole = hello("one.example.com", &[]);
+    let record = |part: &[u8]| {
+        let length = (part.len() as u16).to_be_bytes();
+        [&whole[..3], &length, part].concat()
+    };
+    let (first, second) = whole[5..].split_at(20);
+    let cut = [record(first), record(second)].concat();
+    let rules = format!("{WAIT}\n    use_backend one if {{ req.ssl_sni one.example.com }}");
+    for program in [Program::Haproxy, Program::Posthouse] {
+        let crossing = Crossing::start(program, &rules, "")?;
+        let same = says(crossing.front, &whole)? == says(crossing.front, &cut)?;
+        ensure!(same == (program == Program::Posthouse), "{program:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn who_is_rejected_ends_and_is_counted_as_in_haproxy() -> Result<()> {
     let cases = [
