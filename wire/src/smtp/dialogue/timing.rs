@@ -4,6 +4,9 @@ use super::{Dialogue, End, Intake, Leg, Millis, Shell, Why, words};
 use crate::smtp::tape::Kind;
 use crate::smtp::work::Ack;
 
+/// A move has time for so many servers that greet and then do not get on with EHLO, XCLIENT or AUTH.
+const ATTEMPTS: Millis = 3;
+
 /// Whose time is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
@@ -54,7 +57,12 @@ impl Dialogue {
         if let Some(episode) = &self.episode
             && !(up && work.is_none_or(|work| work.is_caught_up()))
         {
-            return Some((episode.until, Due::Move));
+            let introduced = up || !self.has_server();
+            let turn = self.server_since + self.settings.budget / ATTEMPTS;
+            return Some(match introduced || turn >= episode.until {
+                true => (episode.until, Due::Move),
+                false => (turn, Due::Server),
+            });
         }
         if let Some(Ack::Asked(since)) = work.map(|work| work.ack) {
             let wait = self.settings.hold_back.unwrap_or(0);

@@ -516,6 +516,28 @@ fn s9_the_next_transaction_may_use_another_server() {
 }
 
 #[test]
+fn a_server_that_greets_and_hangs_has_not_the_whole_budget() {
+    let mut play = Play::open();
+    play.lost();
+    play.client("NOOP\r\n");
+    for _ in 0..2 {
+        play.greeted("220 slow.example\r\n");
+        play.asked("EHLO client.example\r\n");
+        play.wait(9_999);
+        assert!(play.dialogue.has_server());
+        play.wait(1);
+        assert_eq!(
+            play.dialogue.quest().map(|quest| quest.why),
+            Some(Why::Silent)
+        );
+    }
+    second_server(&mut play);
+    play.asked("NOOP\r\n");
+    play.server(OK);
+    play.hears(OK);
+}
+
+#[test]
 fn the_second_server_dies_during_the_replay() {
     let mut play = in_data();
     play.lost();
