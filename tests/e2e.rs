@@ -41,6 +41,7 @@ mod smtp;
 mod smtp_auth;
 mod smtp_clients;
 mod smtp_edge;
+mod smtp_operations;
 mod smtp_routes;
 mod smtp_servers;
 mod smtp_tls;
