@@ -366,6 +366,11 @@ impl Dialogue {
         shell.count(Count::Reply { class, phase });
     }
 
+    /// Whether the client is sending a message.
+    fn is_in_body(&self) -> bool {
+        matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. })
+    }
+
     fn work(&mut self) -> &mut Work {
         self.work.get_or_insert_default()
     }
@@ -431,7 +436,7 @@ impl Dialogue {
         }
         let listens = self.work.as_ref().is_none_or(|work| work.server_listens());
         let listens = listens && !self.is_logging_in();
-        let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
+        let body = self.is_in_body();
         let parting = if self.server_has_left {
             Parting::Done
         } else if self.leg == Leg::Up && listens && !body {

@@ -23,6 +23,11 @@ impl Dialogue {
         is_auth(&self.inbox) || self.is_logging_in()
     }
 
+    /// The same when that is what it says next.
+    pub fn would_hear_a_secret(&self, bytes: &[u8]) -> bool {
+        is_auth(bytes) || self.hears_secrets()
+    }
+
     pub(super) fn is_logging_in(&self) -> bool {
         self.login.as_ref().is_some_and(|login| !login.done)
     }

@@ -55,7 +55,7 @@ impl Dialogue {
         self.left = why;
         let carried = self.keep_login(shell);
         let waits = self.waits_for_login();
-        let in_body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
+        let in_body = self.is_in_body();
         let Some(work) = &mut self.work else {
             if waits {
                 return self.seek_from(state, why, now);
@@ -180,23 +180,30 @@ impl Dialogue {
         now: Millis,
         shell: &mut dyn Shell,
     ) {
-        let why = match fault {
-            Fault::Leaving => Why::Leaving,
-            Fault::Busy => Why::Busy,
-        };
         let state = match self.state() {
             State::S7 => State::S8,
             state => state,
         };
         self.work().tape.hear();
+        self.ask_another(state, fault, reply, now, shell);
+    }
+
+    fn ask_another(
+        &mut self,
+        state: State,
+        fault: Fault,
+        reply: &Reply<'_>,
+        now: Millis,
+        shell: &mut dyn Shell,
+    ) {
+        let why = match fault {
+            Fault::Leaving => Why::Leaving,
+            Fault::Busy => Why::Busy,
+        };
         self.part(shell);
         self.without_server();
         self.left = why;
         self.seek_from(state, why, now);
-        self.keep_spare(fault, reply);
-    }
-
-    fn keep_spare(&mut self, fault: Fault, reply: &Reply<'_>) {
         if let Some(episode) = &mut self.episode {
             episode.seen.push(fault);
             episode.spare = Some(reply.bytes.into());
@@ -215,12 +222,7 @@ impl Dialogue {
         if seen || !self.carries_login() || self.client_ended {
             return false;
         }
-        let state = self.state();
-        self.part(shell);
-        self.without_server();
-        self.left = Why::Leaving;
-        self.seek_from(state, Why::Leaving, now);
-        self.keep_spare(Fault::Leaving, reply);
+        self.ask_another(self.state(), Fault::Leaving, reply, now, shell);
         true
     }
 
@@ -263,7 +265,7 @@ impl Dialogue {
             self.note_move(&episode, None);
         }
         self.close_record(Some(verdict), now, shell);
-        let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
+        let body = self.is_in_body();
         let Some(work) = &mut self.work else { return };
         let ended = work.tape.any_unanswered(Kind::is_end);
         let mut phases = work.tape.unanswered_phases();
@@ -292,7 +294,7 @@ impl Dialogue {
         }
         let unavailable = words::unavailable(&self.settings.name);
         let reply = reply.unwrap_or(unavailable.as_bytes());
-        let in_body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
+        let in_body = self.is_in_body();
         let spare = self
             .episode
             .as_mut()

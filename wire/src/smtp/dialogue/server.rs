@@ -289,7 +289,7 @@ impl Dialogue {
         if leaving {
             return self.lose(Why::Leaving, now, shell);
         }
-        let body = matches!(self.intake, Intake::Data(_) | Intake::Chunk { .. });
+        let body = self.is_in_body();
         if body && reply.class() >= 4 {
             // It has judged the message before its end.
             self.part_hard(shell);

@@ -19,6 +19,17 @@ fn open() -> Play {
     play
 }
 
+/// The same, in which ann has logged in.
+fn logged_in() -> Play {
+    let mut play = open();
+    play.greeted("220 mail.example\r\n");
+    play.server(WANTS);
+    play.server("220 mail.example\r\n");
+    play.turn_hello(OFFER);
+    play.turn(PLAIN, "235 ok\r\n");
+    play
+}
+
 #[test]
 fn the_client_comes_first_then_what_it_says() {
     let mut play = open();
@@ -42,16 +53,7 @@ fn the_client_comes_first_then_what_it_says() {
 
 #[test]
 fn s4_the_proxy_vouches_for_who_is_logged_in() {
-    let mut play = open();
-    play.greeted("220 mail.example\r\n");
-    play.server(WANTS);
-    play.server("220 mail.example\r\n");
-    play.turn_hello(OFFER);
-    play.client(PLAIN);
-    play.asked(PLAIN);
-    play.room.client.clear();
-    play.server("235 ok\r\n");
-    play.hears("235 ok\r\n");
+    let mut play = logged_in();
     assert!(play.dialogue.may_leave());
     play.lost();
     play.client("MAIL FROM:<a@b.example>\r\n");
@@ -101,13 +103,7 @@ fn a_server_that_does_not_want_to_know_is_no_server() {
 
 #[test]
 fn a_server_that_cannot_be_told_who_is_logged_in_does_not_get_the_session() {
-    let mut play = open();
-    play.greeted("220 mail.example\r\n");
-    play.server(WANTS);
-    play.server("220 mail.example\r\n");
-    play.turn_hello(OFFER);
-    play.client(PLAIN);
-    play.server("235 ok\r\n");
+    let mut play = logged_in();
     play.lost();
     play.client("NOOP\r\n");
     play.greeted("220 other.example\r\n");
