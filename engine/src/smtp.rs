@@ -9,7 +9,7 @@
 //!
 //! What is said, kept and replayed is decided by [`wire::smtp::Dialogue`], which knows no sockets. This shell
 //! moves its bytes ([`leg`]), keeps its long bodies ([`spool`]), finds its servers ([`moves`]) and tells what it has
-//! seen ([`counts`], [`line`]). A session is one task; it has buffers only while bytes are in hand.
+//! seen ([`counts`], [`line`]); what the dialogue asks of it is in [`shell`]. A session is one task; it has buffers only while bytes are in hand.
 
 mod acked;
 pub mod counts;
@@ -22,6 +22,7 @@ mod moves;
 mod offer;
 mod secure;
 mod settings;
+mod shell;
 mod spool;
 mod store;
 
@@ -32,10 +33,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use wire::smtp::{
-    Capabilities, Count, Dialogue, End, Login, Lost, Origin, Parting, Reach, Record, ServerId,
-    Shell,
-};
+use wire::smtp::{Dialogue, End, Lost, ServerId};
 use zeroize::Zeroize;
 
 pub use self::counts::MailCounters;
@@ -49,7 +47,6 @@ use self::store::{Offered, Store};
 use crate::clock::{Clock, Millis};
 use crate::connect::Connected;
 use crate::end::Ending;
-use crate::health::Sight;
 use crate::prelude::{self, Client};
 use crate::session::Session;
 use crate::timer;
@@ -370,9 +367,7 @@ impl<'s> Wire<'s> {
             Read::Nothing => 0,
             Read::Some(read) => {
                 self.session.bytes_in += read as u64;
-                let auth = buffer[..read].get(..4);
-                let mut secret = auth.is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH"))
-                    || dialogue.hears_secrets();
+                let mut secret = dialogue.would_hear_a_secret(&buffer[..read]);
                 self.offered = Offered::new(&buffer);
                 dialogue.client_bytes(&buffer[..read], now, self);
                 self.offered = Offered::default();
@@ -427,111 +422,5 @@ impl<'s> Wire<'s> {
             journals.note(self.journal as u64, now as u64);
             self.journal = now;
         }
-    }
-
-    fn count(&self, what: Count) {
-        if let Some(mail) = self.session.farm().and_then(|back| back.mail.as_ref()) {
-            mail.count(self.worker.id, what);
-        }
-    }
-}
-
-impl Shell for Wire<'_> {
-    fn to_client(&mut self, bytes: &[u8]) {
-        self.client.give(bytes);
-    }
-
-    fn to_server(&mut self, bytes: &[u8]) {
-        if let Some(server) = &mut self.server {
-            server.give(bytes);
-        }
-    }
-
-    fn secret_to_server(&mut self, bytes: &[u8]) {
-        if let Some(server) = &mut self.server {
-            server.give_secret(bytes);
-        }
-    }
-
-    fn release_server(&mut self, parting: Parting) {
-        self.release(parting);
-    }
-
-    fn server_is_stuck(&mut self) -> bool {
-        self.server
-            .as_ref()
-            .is_some_and(|server| !server.is_empty())
-    }
-
-    fn permits(&mut self, more: usize) -> bool {
-        self.worker.process.journals.permits(more as u64)
-    }
-
-    fn spool(&mut self, bytes: &[u8]) -> bool {
-        let process = &self.worker.process;
-        let store = self
-            .store
-            .get_or_insert_with(|| Box::new(Store::new(process)));
-        store.append(bytes, &self.offered, &self.worker.mail)
-    }
-
-    fn unspool(&mut self, at: u64, length: usize) -> bool {
-        let (Some(store), Some(server)) = (&self.store, &mut self.server) else {
-            return false;
-        };
-        let mut piece = vec![0; length];
-        let whole = store.read(at, &mut piece);
-        if whole {
-            server.give(&piece);
-        }
-        whole
-    }
-
-    fn discard_spool(&mut self) {
-        if let Some(store) = self.store.take() {
-            store.discard(&self.worker.mail);
-        }
-    }
-
-    fn reach(&self) -> Reach {
-        self.how_reached()
-    }
-
-    fn origin(&self) -> Origin {
-        self.whom_for()
-    }
-
-    fn may_log_in(&mut self, name: Option<&str>) -> bool {
-        self.admits(name)
-    }
-
-    fn login(&mut self, login: &Login<'_>) {
-        self.note_login(login);
-    }
-
-    fn learned(&mut self, server: ServerId, offer: Capabilities) {
-        if let Some(back) = self.session.farm() {
-            back.learn_offer(server as usize, offer);
-        }
-    }
-
-    fn record(&mut self, record: Box<Record>) {
-        if let Some(mail) = self.session.farm().and_then(|back| back.mail.as_ref()) {
-            let totals = mail.totals.at(self.worker.id);
-            totals.ended(record.outcome, record.size, record.accepted);
-        }
-        line::tell(self.worker, self.session, &record);
-    }
-
-    fn count(&mut self, what: Count) {
-        match what {
-            Count::Reply { .. } => {
-                self.searches = 0;
-                self.failed = Vec::new();
-            }
-            Count::Untold => self.report(Sight::Untold),
-            _ => {}
-        }
-        Wire::count(self, what);
     }
 }

@@ -63,9 +63,7 @@ impl Failures {
         let share = (of(&tables.before) * left).div_ceil(PERIOD);
         u32::try_from(of(&tables.now) + share).unwrap_or(u32::MAX)
     }
-}
 
-impl Failures {
     /// Servers take a name in any case.
     fn hash(&self, key: Key<'_>) -> u64 {
         match key {
